@@ -1,0 +1,1 @@
+//! The DevTools edge: routes, admission, hold, dial, upgrade, relay, reason.

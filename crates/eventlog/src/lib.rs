@@ -1,0 +1,1 @@
+//! Durable, ordered, resumable logs by key.

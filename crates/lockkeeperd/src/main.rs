@@ -1,0 +1,2 @@
+//! The Lockkeeper node daemon.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Sandbox lifecycle, drivers, TTL, REST API, node status, drain.

@@ -1,0 +1,1 @@
+//! The process shell every daemon shares: settings, signals, readiness, access, ordered shutdown, exit code.

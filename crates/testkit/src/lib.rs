@@ -1,0 +1,1 @@
+//! Dev-only: scripted peers, faults, a fake driver, leak checks.
