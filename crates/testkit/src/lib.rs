@@ -1,1 +1,6 @@
-//! Dev-only: scripted peers, faults, a fake driver, leak checks.
+#![doc = include_str!("../README.md")]
+
+#[cfg(feature = "daemon")]
+pub mod daemon;
+#[cfg(feature = "daemon")]
+pub mod procs;
