@@ -1,1 +1,20 @@
-//! End-to-end tests.
+//! What the end-to-end tests share: where the built parts are, and a raw DevTools client.
+
+mod cdp;
+mod parts;
+
+pub use cdp::{Cdp, Ended, Refused};
+pub use parts::{clients, daemon, node};
+
+/// What a test returns: nothing, or a text that says what was seen instead.
+pub type Outcome = Result<(), String>;
+
+/// Fails a test with a text.
+#[macro_export]
+macro_rules! must {
+    ($condition:expr, $($text:tt)+) => {
+        if !$condition {
+            return Err(format!($($text)+));
+        }
+    };
+}

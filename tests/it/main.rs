@@ -1,1 +1,49 @@
-//! End-to-end tests.
+//! End-to-end tests. Each starts a real `lockkeeperd` with real browsers and checks at the end that
+//! nothing is left. The harness is `libtest-mimic`, so that a test which cannot run on a machine is
+//! shown as ignored with its cause instead of passing.
+
+mod fault_browser;
+mod fault_client;
+mod fault_daemon;
+mod flow_access;
+mod flow_clients;
+mod flow_drain;
+mod flow_ending;
+mod flow_rest;
+
+use libtest_mimic::{Arguments, Trial};
+use lockkeeper_tests::Outcome;
+
+/// One test: a fact and the function that shows it.
+pub(crate) type Fact = (&'static str, fn() -> Outcome);
+
+/// Names functions as facts, so that the name in the report is the name in the code.
+#[macro_export]
+macro_rules! facts {
+    ($($name:ident),+ $(,)?) => {
+        pub(crate) const FACTS: &[$crate::Fact] = &[$((stringify!($name), $name)),+];
+    };
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let groups: [(&str, &[Fact]); 8] = [
+        ("fault_browser", fault_browser::FACTS),
+        ("fault_client", fault_client::FACTS),
+        ("fault_daemon", fault_daemon::FACTS),
+        ("flow_access", flow_access::FACTS),
+        ("flow_clients", flow_clients::FACTS),
+        ("flow_drain", flow_drain::FACTS),
+        ("flow_ending", flow_ending::FACTS),
+        ("flow_rest", flow_rest::FACTS),
+    ];
+    let trials = groups
+        .into_iter()
+        .flat_map(|(group, facts)| {
+            facts.iter().map(move |(name, run)| {
+                Trial::test(format!("{group}::{name}"), move || run().map_err(Into::into))
+            })
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}

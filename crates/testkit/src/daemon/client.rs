@@ -36,7 +36,8 @@ impl Client {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|e| format!("{} {script} did not start: {e}", node.display()))?;
-        let output = Arc::new((Mutex::new(Output { open: 2, ..Output::default() }), Condvar::new()));
+        let output =
+            Arc::new((Mutex::new(Output { open: 2, ..Output::default() }), Condvar::new()));
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let theirs = Arc::clone(&output);
         std::thread::spawn(move || {
@@ -103,7 +104,8 @@ impl Client {
         }
         let (lines, errors) = (output.lines.clone(), output.errors.clone());
         drop(output);
-        let status = self.child.wait().map_err(|e| format!("the client cannot be waited for: {e}"))?;
+        let status =
+            self.child.wait().map_err(|e| format!("the client cannot be waited for: {e}"))?;
         if status.success() {
             Ok(lines)
         } else {

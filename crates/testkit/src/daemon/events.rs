@@ -71,16 +71,41 @@ impl Events {
         limit: Duration,
         wanted: impl Fn(&Value) -> bool,
     ) -> Result<Value, String> {
+        self.wait(what, limit, |events| events.iter().find(|e| wanted(e)).cloned())
+    }
+
+    /// Every event of a type, once there are at least `count` of them.
+    ///
+    /// # Errors
+    /// A text with every event seen, when there were fewer in time.
+    pub fn wait_count(
+        &self,
+        kind: &str,
+        count: usize,
+        limit: Duration,
+    ) -> Result<Vec<Value>, String> {
+        self.wait(&format!("{count} {kind}"), limit, |events| {
+            let found: Vec<Value> = events.iter().filter(|e| e["type"] == kind).cloned().collect();
+            (found.len() >= count).then_some(found)
+        })
+    }
+
+    fn wait<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        find: impl Fn(&[Value]) -> Option<T>,
+    ) -> Result<T, String> {
         let until = Instant::now() + limit;
         let mut seen = self.seen.0.lock().expect("no panic under this lock");
         loop {
-            if let Some(event) = seen.events.iter().find(|e| wanted(e)) {
-                return Ok(event.clone());
+            if let Some(found) = find(&seen.events) {
+                return Ok(found);
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || seen.ended {
                 let lines: Vec<String> = seen.events.iter().map(Value::to_string).collect();
-                let end = if seen.ended { "the stream ended" } else { "no such event" };
+                let end = if seen.ended { "the stream ended" } else { "not in time" };
                 return Err(format!("waited for {what}: {end}; seen:\n{}", lines.join("\n")));
             }
             seen = self.seen.1.wait_timeout(seen, left).expect("no panic under this lock").0;

@@ -1,0 +1,89 @@
+//! Safe by default: who may talk to the daemon.
+
+use std::time::Duration;
+
+use lockkeeper_tests::{Cdp, Outcome, daemon, must};
+use serde_json::json;
+
+crate::facts! {
+    foreign_hosts_and_origins_are_refused_on_every_route,
+    an_open_bind_without_a_token_is_refused_at_start,
+    a_token_is_needed_where_one_is_set_and_is_never_logged,
+}
+
+fn foreign_hosts_and_origins_are_refused_on_every_route() -> Outcome {
+    let mut daemon = daemon().start()?;
+    let sandbox = daemon.create(&json!({ "id": "guarded" }))?;
+    let ws = sandbox["ws_url"].as_str().unwrap_or_default();
+    let routes = [
+        ("GET", "/v1/sandboxes"),
+        ("GET", "/v1/telemetry/stream"),
+        ("GET", "/v1/telemetry/events"),
+        ("POST", "/v1/node/drain"),
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/metrics"),
+        ("GET", "/sandboxes/guarded/json/version"),
+        ("GET", "/connect"),
+        ("GET", "/nowhere"),
+    ];
+    let bad: [&[(&str, &str)]; 5] = [
+        &[("host", "evil.example")],
+        &[("host", "localhost.evil.example:7300")],
+        &[("origin", "https://evil.example")],
+        &[("origin", "null")],
+        &[("origin", "http://127.0.0.1:1")],
+    ];
+    for (method, path) in routes {
+        for headers in bad {
+            let answer = daemon.call_with(method, path, headers, None)?;
+            must!(answer.status == 403, "{method} {path} with {headers:?}: {}", answer.status);
+            must!(!answer.body.to_string().is_empty(), "{method} {path}: no text");
+        }
+    }
+    for headers in bad {
+        let refused = Cdp::open_with(ws, headers).err().map(|r| r.status());
+        must!(refused == Some(403), "a socket with {headers:?} was answered {refused:?}");
+    }
+    let own = daemon.base().to_owned();
+    let same = Cdp::open_with(ws, &[("origin", own.as_str())]);
+    must!(same.is_ok(), "the request's own origin was refused");
+    let devtools = Cdp::open_with(ws, &[("origin", "devtools://devtools")]);
+    must!(devtools.is_ok(), "the DevTools front-end was refused");
+    let status = daemon.call("GET", "/v1/node", None)?;
+    must!(status.body["status"] == "healthy", "a refused drain took effect: {}", status.body);
+    Ok(())
+}
+
+fn an_open_bind_without_a_token_is_refused_at_start() -> Outcome {
+    let (status, log) =
+        daemon().env("LOCKKEEPER_API_LISTEN", "0.0.0.0:0").run_to_end(Duration::from_secs(10))?;
+    must!(status.code() == Some(64), "it ended with {status}:\n{log}");
+    must!(log.contains("TOKEN"), "the text does not name the token:\n{log}");
+    Ok(())
+}
+
+fn a_token_is_needed_where_one_is_set_and_is_never_logged() -> Outcome {
+    let token = "correct-horse-battery-staple";
+    let mut daemon =
+        daemon().env("LOCKKEEPER_TOKEN", token).env("LOCKKEEPER_LOG", "trace").start()?;
+    for header in ["", "Bearer wrong", "Basic correct-horse-battery-staple"] {
+        let answer =
+            daemon.call_with("GET", "/v1/sandboxes", &[("authorization", header)], None)?;
+        must!(answer.status == 401, "authorization {header:?} was answered {}", answer.status);
+    }
+    let sandbox = daemon.create(&json!({}))?;
+    let ws = sandbox["ws_url"].as_str().unwrap_or_default();
+    let refused = Cdp::open_with(ws, &[]).err().map(|r| r.status());
+    must!(refused == Some(401), "a socket without the token was answered {refused:?}");
+    let mut cdp = Cdp::open(&format!("{ws}?token={token}"))?;
+    cdp.command("Browser.getVersion", &json!({}))?;
+    let events = daemon.events()?;
+    cdp.close(1000)?;
+    let end = |e: &serde_json::Value| e["type"] == "cdp_disconnect";
+    events.wait_for("the disconnect", Duration::from_secs(5), end)?;
+    let told: String = events.all().iter().map(ToString::to_string).collect();
+    must!(!told.contains(token), "the token is in an event");
+    must!(!daemon.log().contains(token), "the token is in the log");
+    Ok(())
+}

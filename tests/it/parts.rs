@@ -1,0 +1,40 @@
+//! Where the built binaries and the clients' packages are.
+
+use std::path::PathBuf;
+
+use testkit::daemon::{Client, Options};
+
+/// A `lockkeeperd` on a free port with a new state folder.
+///
+/// # Panics
+/// Never: a missing binary is an error of the start, with its remedy.
+pub fn daemon() -> Options {
+    Options::new(binary("lockkeeperd"))
+}
+
+/// The folder of this profile's binaries: the test itself runs from `deps` inside it.
+fn binary(name: &str) -> PathBuf {
+    let mut folder = std::env::current_exe().unwrap_or_default();
+    folder.pop();
+    if folder.ends_with("deps") {
+        folder.pop();
+    }
+    folder.join(name)
+}
+
+/// The folder of the client scripts.
+pub fn clients() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("clients")
+}
+
+/// Starts a client script with the Node that `cargo xtask setup` installed.
+///
+/// # Errors
+/// With the remedy, when that Node is missing.
+pub fn node(script: &str, args: &[&str]) -> Result<Client, String> {
+    let node = clients().join("node_modules/.bin/node");
+    if !node.exists() {
+        return Err("the client packages are missing; install them with: cargo xtask setup".into());
+    }
+    Client::start(&node, &clients(), script, args)
+}
