@@ -1,1 +1,20 @@
-//! The wire: REST bodies and error reasons, shared by the server and the command line.
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod fields;
+mod node;
+mod reason;
+mod sandbox;
+mod time_span;
+
+pub use error::{ApiError, ErrorBody, ErrorFields, SandboxAfter};
+pub use fields::{Fields, Mistake, Mistakes, nearest};
+pub use node::{
+    Capacity, DrainRequest, DrainView, Isolation, NodeInfo, NodeStatus, Slots, StatusRequest,
+};
+pub use reason::{GrpcCode, Reason, Retry};
+pub use sandbox::{
+    BrowserView, CreateRequest, DeleteWait, ExitPolicy, PhaseTimes, SandboxList, SandboxState,
+    SandboxView, StopView, UpdateRequest, label_mistake,
+};
+pub use time_span::{TimeSpan, TimeSpanError};
