@@ -1,1 +1,12 @@
-//! Let work in, refuse it once a drain began, wait for what is inside.
+#![doc = include_str!("../README.md")]
+
+mod gate;
+mod pass;
+mod report;
+mod shared;
+mod sync;
+mod wait;
+
+pub use gate::{Draining, Gate, Keeper};
+pub use pass::{OwnedPass, Pass};
+pub use report::{DrainReport, Holder, Label, State};
