@@ -1,0 +1,272 @@
+//! Who may send us requests: `Host`, `Origin`, token, in that order and before any routing.
+//!
+//! A service on loopback is reachable by every page the user has open. The `Host` check stops
+//! foreign names that were made to resolve to this machine; the `Origin` check stops pages of other
+//! origins, other ports of localhost included; the token keeps out other users and networks.
+
+mod denied;
+mod host;
+mod origin;
+mod proxies;
+mod router;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::header;
+use http::request::Parts;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+pub use denied::AccessDenied;
+pub use host::{Authority, Host, HostPattern};
+pub use origin::{Origin, Scheme};
+pub use proxies::Network;
+pub use router::{denial_body, protect, protect_without_token};
+pub use token::{TokenInQuery, query_token, without_token};
+
+use token::{Presented, TokenHash, presented};
+
+/// Refusals by cause. Register it once per process; clones share the counters.
+#[derive(Debug, Clone, Default)]
+pub struct AccessMetrics {
+    refused: Family<[(&'static str, &'static str); 1], Counter>,
+}
+
+impl AccessMetrics {
+    /// Adds `access_refused_total{cause}` to the registry.
+    pub fn register(registry: &mut Registry) -> Self {
+        let this = Self::default();
+        registry.register(
+            "access_refused",
+            "Requests refused before routing, by cause",
+            this.refused.clone(),
+        );
+        this
+    }
+
+    fn count(&self, denied: AccessDenied) {
+        self.refused.get_or_create(&[("cause", denied.kind())]).inc();
+    }
+}
+
+/// What the settings say about access.
+#[derive(Default)]
+pub struct AccessSettings {
+    /// Hosts answered to besides localhost and address literals.
+    pub hosts: Vec<HostPattern>,
+    /// The host of the public URL; it and everything below it are answered to.
+    pub public_host: Option<String>,
+    /// Origins let in besides the request's own.
+    pub origins: Vec<Origin>,
+    /// The token; without one everybody who passes the other checks is let in.
+    pub token: Option<String>,
+    /// Peers whose `X-Forwarded-Proto` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Where refusals are counted.
+    pub metrics: AccessMetrics,
+}
+
+/// Who sent a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    name: Arc<str>,
+}
+
+impl Principal {
+    /// `token`, or `local` where no token is set.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// The checks, ready to run. Clones are cheap and share the settings.
+#[derive(Clone)]
+pub struct Access {
+    shared: Arc<Shared>,
+    more_origins: Arc<[Origin]>,
+    first_parameter_paths: &'static [&'static str],
+}
+
+struct Shared {
+    hosts: Vec<HostPattern>,
+    origins: Vec<Origin>,
+    token: Option<TokenHash>,
+    trusted_proxies: Vec<Network>,
+    metrics: AccessMetrics,
+    by_token: Principal,
+    local: Principal,
+}
+
+impl Access {
+    /// Builds the checks.
+    pub fn new(settings: AccessSettings) -> Self {
+        let mut hosts = settings.hosts;
+        hosts.extend(HostPattern::parse("localhost"));
+        hosts.extend(settings.public_host.as_deref().and_then(HostPattern::with_below));
+        Self {
+            shared: Arc::new(Shared {
+                hosts,
+                origins: settings.origins,
+                token: settings.token.as_deref().map(TokenHash::of),
+                trusted_proxies: settings.trusted_proxies,
+                metrics: settings.metrics,
+                by_token: Principal { name: "token".into() },
+                local: Principal { name: "local".into() },
+            }),
+            more_origins: Arc::default(),
+            first_parameter_paths: &[],
+        }
+    }
+
+    /// The same checks for routes that let in more origins, the DevTools front-end's for example.
+    #[must_use]
+    pub fn with_origins(&self, more: impl IntoIterator<Item = Origin>) -> Self {
+        let more_origins = self.more_origins.iter().cloned().chain(more).collect();
+        Self { more_origins, ..self.clone() }
+    }
+
+    /// The same checks, where on paths with one of these ends only the first parameter of a query may
+    /// be the token, because the rest is a URL of its own. A final slash of the path is ignored.
+    #[must_use]
+    pub fn with_first_parameter_on(&self, paths: &'static [&'static str]) -> Self {
+        Self { first_parameter_paths: paths, ..self.clone() }
+    }
+
+    /// Whether a token is needed at all.
+    pub fn needs_token(&self) -> bool {
+        self.shared.token.is_some()
+    }
+
+    /// Where in the query of this path a token may stand.
+    pub fn token_in_query(&self, path: &str) -> TokenInQuery {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        if self.first_parameter_paths.iter().any(|end| path.ends_with(end)) {
+            TokenInQuery::FirstOnly
+        } else {
+            TokenInQuery::Anywhere
+        }
+    }
+
+    /// Checks host, origin and token of a request.
+    ///
+    /// # Errors
+    /// The first of them that does not hold.
+    pub fn check(
+        &self,
+        parts: &Parts,
+        peer: Option<SocketAddr>,
+    ) -> Result<Principal, AccessDenied> {
+        self.count(self.host_and_origin(parts, peer).and_then(|()| self.token(parts)))
+    }
+
+    /// Checks host and origin only, for routes that need no token.
+    ///
+    /// # Errors
+    /// The first of them that does not hold.
+    pub fn check_without_token(
+        &self,
+        parts: &Parts,
+        peer: Option<SocketAddr>,
+    ) -> Result<(), AccessDenied> {
+        self.count(self.host_and_origin(parts, peer))
+    }
+
+    /// Checks a token that came by another way than header or query, in a host name for example.
+    pub fn accepts_token(&self, token: &str) -> bool {
+        self.shared.token.as_ref().is_some_and(|ours| ours.matches(&TokenHash::of(token)))
+    }
+
+    /// How the client reached us: over TLS if the server says so, or if a trusted proxy does.
+    pub fn scheme(&self, parts: &Parts, peer: Option<SocketAddr>) -> Scheme {
+        let trusted = |peer: SocketAddr| {
+            self.shared.trusted_proxies.iter().any(|network| network.contains(peer.ip()))
+        };
+        let forwarded = || {
+            // The last one was added by the proxy that talks to us; earlier ones anybody can write.
+            let last = parts.headers.get_all("x-forwarded-proto").iter().next_back()?;
+            let text = last.to_str().ok()?.rsplit(',').next()?.trim();
+            let tls = text.eq_ignore_ascii_case("https") || text.eq_ignore_ascii_case("wss");
+            Some(if tls { Scheme::Https } else { Scheme::Http })
+        };
+        peer.filter(|peer| trusted(*peer))
+            .and_then(|_| forwarded())
+            .or_else(|| parts.extensions.get::<Scheme>().copied())
+            .unwrap_or(Scheme::Http)
+    }
+
+    fn count<T>(&self, outcome: Result<T, AccessDenied>) -> Result<T, AccessDenied> {
+        outcome.inspect_err(|denied| self.shared.metrics.count(*denied))
+    }
+
+    fn host_and_origin(&self, parts: &Parts, peer: Option<SocketAddr>) -> Result<(), AccessDenied> {
+        let host = request_host(parts)?;
+        let known = match &host.host {
+            Host::V4(_) | Host::V6(_) => true,
+            Host::Name(name) => self.shared.hosts.iter().any(|pattern| pattern.matches(name)),
+        };
+        if !known {
+            return Err(AccessDenied::HostRefused);
+        }
+        let mut origins = parts.headers.get_all(header::ORIGIN).iter();
+        let Some(origin) = origins.next() else { return Ok(()) };
+        let origin = origin.to_str().ok().and_then(Origin::parse);
+        let (Some(origin), None) = (origin, origins.next()) else {
+            return Err(AccessDenied::OriginRefused);
+        };
+        let own = Origin::of_request(self.scheme(parts, peer), &host);
+        let known = self.shared.origins.contains(&origin) || self.more_origins.contains(&origin);
+        if origin == own || known { Ok(()) } else { Err(AccessDenied::OriginRefused) }
+    }
+
+    fn token(&self, parts: &Parts) -> Result<Principal, AccessDenied> {
+        let sent = presented(parts, self.token_in_query(parts.uri.path()));
+        match (&self.shared.token, sent) {
+            (_, Presented::Several) => Err(AccessDenied::TokensDiffer),
+            (None, Presented::Nothing | Presented::One(_)) => Ok(self.shared.local.clone()),
+            (Some(_), Presented::Nothing) => Err(AccessDenied::TokenRequired),
+            (Some(ours), Presented::One(sent)) => {
+                if ours.matches(&TokenHash::of(&sent)) {
+                    Ok(self.shared.by_token.clone())
+                } else {
+                    Err(AccessDenied::TokenInvalid)
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("needs_token", &self.needs_token()).finish_non_exhaustive()
+    }
+}
+
+/// The one host a request is for: its `Host` header, and for a request that names it in the target too
+/// (absolute form, HTTP/2) both must agree.
+///
+/// # Errors
+/// Missing, more than one, or malformed.
+pub fn request_host(parts: &Parts) -> Result<Authority, AccessDenied> {
+    let read = |text: &str| Authority::parse(text).ok_or(AccessDenied::HostMalformed);
+    let target = parts.uri.authority().map(|authority| read(authority.as_str())).transpose()?;
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    let header = match hosts.next() {
+        Some(value) => Some(read(value.to_str().map_err(|_| AccessDenied::HostMalformed)?)?),
+        None => None,
+    };
+    if hosts.next().is_some() {
+        return Err(AccessDenied::HostRepeated);
+    }
+    match (header, target) {
+        (Some(header), Some(target)) if header != target => Err(AccessDenied::HostRepeated),
+        (Some(host), _) | (None, Some(host)) => Ok(host),
+        (None, None) => Err(AccessDenied::HostMissing),
+    }
+}
