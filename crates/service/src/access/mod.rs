@@ -28,6 +28,7 @@ pub use denied::AccessDenied;
 pub use host::{Authority, Host, HostPattern};
 pub use origin::{Origin, Scheme};
 pub use proxies::Network;
+pub(crate) use router::error_body;
 pub use router::{denial_body, protect, protect_without_token};
 pub use token::{TokenInQuery, query_token, without_token};
 

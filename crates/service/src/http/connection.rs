@@ -1,0 +1,121 @@
+//! One connection, from its accept to its end or its upgrade.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::{Request, StatusCode};
+use http_body_util::Limited;
+use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::HttpLimits;
+use super::head_timer::{HeadTimer, Polls};
+use crate::access::error_body;
+
+/// The smallest read buffer hyper takes.
+const SMALLEST_BUFFER: usize = 8192;
+
+const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\
+content-type: text/plain; charset=utf-8\r\ncontent-length: 48\r\n\r\n\
+the request head did not arrive within the time\n";
+
+/// What is said to a connection that is one too many.
+pub(super) const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\
+retry-after: 1\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 44\r\n\r\n\
+too many connections; try again in a second\n";
+
+/// Serves one connection until it ends, is upgraded, or `stop` is cancelled and its request has ended.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: Arc<HttpLimits>,
+    stop: CancellationToken,
+) {
+    let polls = Arc::new(Polls::default());
+    let timer = HeadTimer::new(Arc::clone(&polls), limits.header_timeout, limits.idle_timeout);
+    let body_bytes = limits.body_bytes;
+    let service = service_fn(move |request: Request<Incoming>| {
+        let router = router.clone();
+        async move { Ok::<_, Infallible>(answer(router, request, peer, body_bytes).await) }
+    });
+    let mut connection = http1::Builder::new()
+        .timer(timer)
+        .header_read_timeout(limits.header_timeout)
+        .max_headers(limits.headers)
+        .max_header_size(limits.header_bytes)
+        .max_buf_size(limits.header_bytes.max(SMALLEST_BUFFER))
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut stopping = false;
+    let outcome = loop {
+        tokio::select! {
+            biased;
+            outcome = poll_fn(|cx| {
+                polls.next();
+                std::pin::Pin::new(&mut connection).poll(cx)
+            }) => break outcome,
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+            }
+        }
+    };
+    let Err(error) = outcome else { return };
+    tracing::debug!(peer = %peer, error = %error, "connection ended");
+    if error.is_timeout()
+        && let Some(parts) = connection.into_parts()
+        && !parts.read_buf.is_empty()
+    {
+        let mut stream = parts.io.into_inner();
+        // Best effort: who sends slowly may not read either.
+        let _ = stream.try_write(TOO_SLOW);
+        let _ = stream.shutdown().await;
+    }
+}
+
+async fn answer(
+    router: Router,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    body_bytes: usize,
+) -> Response {
+    if request.body().size_hint().lower() > body_bytes as u64 {
+        let text = format!("the request body is larger than {body_bytes} bytes");
+        let body = axum::Json(error_body("BAD_REQUEST", &text));
+        return (StatusCode::PAYLOAD_TOO_LARGE, body).into_response();
+    }
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(ConnectInfo(peer));
+    let method = parts.method.clone();
+    let path = parts.uri.path().to_owned();
+    let request = Request::from_parts(parts, Body::new(Limited::new(body, body_bytes)));
+    match AssertUnwindSafe(router.oneshot(request)).catch_unwind().await {
+        Ok(Ok(response)) => {
+            let status = response.status().as_u16();
+            tracing::debug!(http.method = %method, http.path = path, http.status = status, "answered");
+            response
+        }
+        Err(panic) => {
+            let what = crate::panic_text(&*panic);
+            tracing::error!(http.method = %method, http.path = path, panic = what, "handler panicked");
+            let text = "a defect in this service; its log says which";
+            let body = axum::Json(error_body("BUG", text));
+            (StatusCode::INTERNAL_SERVER_ERROR, body).into_response()
+        }
+    }
+}

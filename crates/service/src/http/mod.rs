@@ -1,0 +1,110 @@
+//! Serving axum routes on a TCP listener: limits, timeouts, a graceful end, no task left behind.
+//!
+//! HTTP/1.1 with upgrades. A connection that was upgraded downcasts to
+//! `hyper_util::rt::TokioIo<tokio::net::TcpStream>`, exactly what was accepted.
+
+mod connection;
+mod head_timer;
+mod metrics;
+mod server;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+pub use metrics::{HttpMetrics, count_requests};
+pub use server::{HttpReport, HttpServer, HttpStop};
+
+/// What one listener puts up with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Time for a whole request head, from its first byte on; the first one counts from the accept.
+    /// Over it: 408.
+    pub header_timeout: Duration,
+    /// How long a connection may wait for its next request.
+    pub idle_timeout: Duration,
+    /// Size of a request head in bytes. Over it: 431.
+    pub header_bytes: usize,
+    /// Number of header fields. Over it: 431.
+    pub headers: usize,
+    /// Size of a request body in bytes. Over it: 413.
+    pub body_bytes: usize,
+    /// Connections at once, upgraded ones not counted. Over it: 503 and closed.
+    pub connections: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            header_bytes: 32 * 1024,
+            headers: 100,
+            body_bytes: 1024 * 1024,
+            connections: 4096,
+        }
+    }
+}
+
+/// Why an address could not be listened on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BindError {
+    /// Another process has it.
+    #[error(
+        "{address} is taken by another process; stop it, or choose another address with {setting}"
+    )]
+    Taken {
+        /// Which address.
+        address: SocketAddr,
+        /// The setting it came from.
+        setting: &'static str,
+    },
+    /// Ports below 1024 need a right.
+    #[error("{address} may not be used by this user; choose a port above 1023 with {setting}")]
+    Forbidden {
+        /// Which address.
+        address: SocketAddr,
+        /// The setting it came from.
+        setting: &'static str,
+    },
+    /// The machine has no such address, or something else is wrong.
+    #[error("{address} cannot be listened on: {cause}; change it with {setting}")]
+    Other {
+        /// Which address.
+        address: SocketAddr,
+        /// The setting it came from.
+        setting: &'static str,
+        /// What the system says.
+        cause: String,
+    },
+}
+
+impl BindError {
+    /// A word for programs.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Taken { .. } => "address_taken",
+            Self::Forbidden { .. } => "address_forbidden",
+            Self::Other { .. } => "address_unusable",
+        }
+    }
+}
+
+/// Listens on `address`, which came from the setting `setting` (its full name, for the message).
+///
+/// # Errors
+/// When it cannot, with the remedy.
+///
+/// # Cancel safety
+/// Dropping the future leaves nothing bound.
+pub async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => BindError::Taken { address, setting },
+        std::io::ErrorKind::PermissionDenied => BindError::Forbidden { address, setting },
+        _ => BindError::Other { address, setting, cause: error.to_string() },
+    })
+}
