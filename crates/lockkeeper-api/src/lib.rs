@@ -15,6 +15,6 @@ pub use node::{
 pub use reason::{GrpcCode, Reason, Retry};
 pub use sandbox::{
     BrowserView, CreateRequest, DeleteWait, ExitPolicy, PhaseTimes, SandboxList, SandboxState,
-    SandboxView, StopView, UpdateRequest, label_mistake,
+    SandboxView, UpdateRequest, label_mistake,
 };
 pub use time_span::{TimeSpan, TimeSpanError};

@@ -263,22 +263,6 @@ pub struct BrowserView {
     pub crashes: u64,
 }
 
-/// Why and when a sandbox ended, or is ending.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StopView {
-    /// One of the stop reasons, such as `request` or `ttl`.
-    pub reason: String,
-    /// The fact behind it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub detail: String,
-    /// When it had ended, in Unix milliseconds; absent while it is still ending.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at_ms: Option<u64>,
-    /// What could not be cleaned up.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub cleanup_errors: Vec<String>,
-}
-
 /// How long each part of the start took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhaseTimes {
@@ -334,9 +318,18 @@ pub struct SandboxView {
     /// Its labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Why it is ending or has ended.
+    /// Why it is ending or has ended: one of the stop reasons, such as `request` or `ttl`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stop: Option<StopView>,
+    pub stop_reason: Option<String>,
+    /// The fact behind the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_detail: Option<String>,
+    /// When it had ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at_ms: Option<u64>,
+    /// What could not be cleaned up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cleanup_errors: Vec<String>,
 }
 
 /// Answer of `GET /v1/sandboxes`.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct TimeSpan(Duration);
 
-/// The units, largest first, in milliseconds.
+/// The units, largest first, in milliseconds; `min` is read as `m`.
 const UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
@@ -85,7 +85,8 @@ impl FromStr for TimeSpan {
                     (false, ..) => Err(TimeSpanError::Malformed(shown())),
                 };
             }
-            let Some(index) = UNITS.iter().position(|(name, _)| *name == unit) else {
+            let Some(index) = UNITS.iter().position(|(name, _)| *name == unit || (unit, *name) == ("min", "m"))
+            else {
                 return Err(TimeSpanError::Malformed(shown()));
             };
             if index < next_unit {

@@ -13,6 +13,7 @@ fn units_and_their_combinations_are_read() {
     assert_eq!(parse("500ms"), Ok(500));
     assert_eq!(parse("90s"), Ok(90_000));
     assert_eq!(parse(" 15m "), Ok(900_000));
+    assert_eq!(parse("10min"), Ok(600_000));
     assert_eq!(parse("24h"), Ok(86_400_000));
     assert_eq!(parse("7d"), Ok(604_800_000));
     assert_eq!(parse("1h30m5s"), Ok(5_405_000));
