@@ -1,1 +1,30 @@
-//! Relay two WebSocket streams frame by frame, and say which side ended it and how.
+#![doc = include_str!("../README.md")]
+
+mod close;
+mod ending;
+mod endpoint;
+mod entropy;
+mod frame;
+#[cfg(feature = "handshake")]
+pub mod handshake;
+mod limits;
+mod pool;
+mod relay;
+mod report;
+mod rule;
+mod stop;
+mod tap;
+mod tcp;
+mod verdict;
+
+pub use close::{CloseCode, CloseFrame, InvalidCloseCode, MAX_CLOSE_TEXT};
+pub use ending::Ending;
+pub use endpoint::{Endpoint, Plain};
+pub use limits::{Keepalive, Limits, LimitsError, TcpTimers};
+pub use pool::Budget;
+pub use relay::Relay;
+pub use report::{CloseSent, DirectionReport, FirstClose, Moment, Party, QuietEnd, RelayReport};
+pub use rule::Rule;
+pub use stop::{Stop, StopMode, StopSide, StopToken, Stopper, stop_channel};
+pub use tap::{Tap, TapMessage, TapReceiver, tap};
+pub use verdict::{Cause, Detail, Terminal, Vanished};

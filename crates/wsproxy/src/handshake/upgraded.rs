@@ -1,0 +1,99 @@
+//! From what hyper hands over after a 101 to a stream the relay can drive.
+
+use crate::endpoint::Endpoint;
+use crate::limits::TcpTimers;
+use bytes::Bytes;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// The client's stream after its upgrade.
+#[derive(Debug)]
+pub enum ClientStream {
+    /// The TCP socket itself: the fast path.
+    Tcp(TcpStream),
+    /// Something else under hyper, for example TLS.
+    Other(TokioIo<Upgraded>),
+}
+
+/// Takes the stream out of hyper, with the bytes that came together with the handshake.
+///
+/// The TCP socket itself is found if the connection was served by hyper's
+/// `server::conn::http1` over `TokioIo<TcpStream>`. Anything else stays inside hyper and works,
+/// without what the kernel knows about the socket.
+#[must_use]
+pub fn into_stream(upgraded: Upgraded) -> (ClientStream, Bytes) {
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => (ClientStream::Tcp(parts.io.into_inner()), parts.read_buf),
+        // Hyper itself gives the bytes it read first.
+        Err(upgraded) => (ClientStream::Other(TokioIo::new(upgraded)), Bytes::new()),
+    }
+}
+
+impl Endpoint for ClientStream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(tcp) => tcp.poll_readable(cx),
+            Self::Other(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn configure(&self, timers: &TcpTimers) -> io::Result<()> {
+        match self {
+            Self::Tcp(tcp) => tcp.configure(timers),
+            Self::Other(_) => Ok(()),
+        }
+    }
+
+    fn since_last_ack(&self) -> Option<Duration> {
+        match self {
+            Self::Tcp(tcp) => tcp.since_last_ack(),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Other(other) => Pin::new(other).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Other(other) => Pin::new(other).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Other(other) => Pin::new(other).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Other(other) => Pin::new(other).poll_shutdown(cx),
+        }
+    }
+}

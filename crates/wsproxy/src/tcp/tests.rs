@@ -1,0 +1,1 @@
+//! Kernel facts of real sockets.
