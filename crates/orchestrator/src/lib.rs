@@ -1,1 +1,4 @@
 //! Sandbox lifecycle, drivers, TTL, REST API, node status, drain.
+
+pub mod driver;
+pub mod process;

@@ -1,0 +1,283 @@
+//! What the orchestrator asks of whatever runs browsers, and what it hears back.
+//!
+//! The trait assumes no pid, no signal, no local path and no parenthood, so that a driver for a
+//! cluster can stand where the process driver stands today.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use upstream::{Cause, WsUrl};
+
+/// A boxed future, so that `Driver` stays object safe.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Names one incarnation of a sandbox; never reused, also over restarts of the daemon.
+///
+/// It keys the driver's instance, its directory and its routing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LifecycleId(Arc<str>);
+
+impl LifecycleId {
+    /// Wraps an id that `ids` made or a record held.
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        Self(id.into())
+    }
+
+    /// The id as text: lower-case letters and digits, at most 40 characters.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LifecycleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which browser binary family a sandbox runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Flavour {
+    /// The full browser, started headless.
+    Chromium,
+    /// The old headless mode as a binary of its own: smaller and faster to start.
+    HeadlessShell,
+}
+
+impl Flavour {
+    /// Every flavour, in the order in which the default is searched.
+    pub const ALL: [Self; 2] = [Self::HeadlessShell, Self::Chromium];
+
+    /// The word users write.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chromium => "chromium",
+            Self::HeadlessShell => "headless-shell",
+        }
+    }
+}
+
+/// What to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchSpec {
+    /// The incarnation that owns the instance.
+    pub lifecycle: LifecycleId,
+    /// Browser family; the driver knows where its binary is.
+    pub flavour: Flavour,
+    /// Further command-line switches, each starting with `--`, already checked.
+    pub flags: Vec<String>,
+    /// Further environment of the browser, already checked.
+    pub env: Vec<(String, String)>,
+    /// What happens after a crash.
+    pub on_crash: OnExit,
+    /// What happens after the browser was closed by its own client (exit code 0 nobody ordered).
+    pub on_close: OnExit,
+    /// How long one launch may take from spawn to a first answer.
+    pub start_timeout: Duration,
+    /// How many crashes within `crash_window` end the instance.
+    pub crash_max: u32,
+    /// The window of `crash_max`.
+    pub crash_window: Duration,
+}
+
+/// What follows when a browser ends that nobody told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExit {
+    /// Start it again, same profile, as the next generation.
+    Relaunch,
+    /// End the sandbox.
+    Stop,
+}
+
+/// What a driver reports of one instance, in the order in which it happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DriverEvent {
+    /// A browser process is being started; generations count from 1.
+    Starting {
+        /// Its number.
+        generation: u64,
+    },
+    /// It answered `Browser.getVersion` at this address.
+    Ready {
+        /// Its number.
+        generation: u64,
+        /// Where it listens.
+        url: WsUrl,
+        /// `Browser.getVersion`'s `product`, for example `HeadlessChrome/156.0.8078.79`.
+        product: String,
+        /// Process id, where there is one.
+        pid: Option<u32>,
+        /// From spawn to that answer.
+        start_time: Duration,
+    },
+    /// It ended.
+    BrowserExited {
+        /// Its number.
+        generation: u64,
+        /// How, from the kernel or the cluster, never guessed.
+        cause: Cause,
+        /// Whether the driver ordered it.
+        expected: bool,
+        /// From spawn to its end.
+        uptime: Duration,
+        /// When the next generation starts; absent if none will.
+        relaunch_in: Option<Duration>,
+    },
+    /// Nothing of the instance runs and nothing will be started again, though nobody called `stop`.
+    Gone {
+        /// Cause of the last generation's end.
+        cause: Cause,
+        /// Why there is no relaunch.
+        why: GoneWhy,
+    },
+}
+
+/// Why a driver gave an instance up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GoneWhy {
+    /// `on_close` is `Stop`, and the browser ended with code 0.
+    Closed,
+    /// `on_crash` is `Stop`, and the browser crashed.
+    Crashed,
+    /// The crash limit was reached; the causes, oldest first.
+    GaveUp(Vec<Cause>),
+}
+
+/// Where a driver sends its events; bounded, the driver waits when it is full.
+pub type EventSink = mpsc::Sender<DriverEvent>;
+
+/// How quickly an instance is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopHow {
+    /// SIGTERM or its like, the configured grace, then force.
+    Graceful,
+    /// At most two seconds of grace.
+    Fast,
+}
+
+/// What `stop` did; an empty `errors` means that nothing of the instance is left.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StopReport {
+    /// How the browser ended, if one was running.
+    pub exit: Option<Cause>,
+    /// How long the browser was given before it was gone.
+    pub grace: Duration,
+    /// From the first signal to the last directory removed.
+    pub total: Duration,
+    /// What could not be cleaned up, one line a step, without host paths.
+    pub errors: Vec<String>,
+}
+
+/// What `reclaim` found of an earlier daemon.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReclaimReport {
+    /// Incarnations that were ended and removed.
+    pub ended: Vec<LifecycleId>,
+    /// Processes that were killed, each by proof of ownership.
+    pub killed: usize,
+}
+
+/// What a driver can do; a request beyond it is refused at admission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Flavours whose binary was found.
+    pub flavours: Vec<Flavour>,
+    /// `per-sandbox-user`, `shared-user` or the driver's own word.
+    pub isolation: &'static str,
+}
+
+/// Why an instance did not start. Nothing of it exists any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// No binary of that flavour.
+    #[error("no browser of flavour {flavour} was found; looked in: {tried}", flavour = flavour.as_str())]
+    NoBrowser {
+        /// Which flavour.
+        flavour: Flavour,
+        /// Where the search looked.
+        tried: String,
+    },
+    /// The process could not be made.
+    #[error("the browser process could not be started: {0}")]
+    Spawn(String),
+    /// The process ended before it answered.
+    #[error("the browser ended while starting ({cause}); its last words: {log_tail}")]
+    Exited {
+        /// How it ended.
+        cause: Cause,
+        /// The end of its log, at most 4 KiB.
+        log_tail: String,
+    },
+    /// It did not answer in time.
+    #[error("the browser did not answer within {after:?}; its last words: {log_tail}")]
+    Timeout {
+        /// The limit.
+        after: Duration,
+        /// The end of its log, at most 4 KiB.
+        log_tail: String,
+    },
+    /// A directory or file could not be made.
+    #[error("the sandbox directory could not be prepared: {0}")]
+    Directory(String),
+    /// `cancel` fired.
+    #[error("the start was cancelled")]
+    Cancelled,
+}
+
+/// Why what an earlier daemon left could not be cleared. An unreadable list is an error, never an empty one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("what an earlier daemon left could not be read: {0}")]
+pub struct ReclaimError(pub String);
+
+/// Runs browsers.
+///
+/// Calls for different instances may overlap; for one instance `stop` and `kill` may come at any
+/// time, also during `start`, and any number of times.
+pub trait Driver: Send + Sync + 'static {
+    /// What this driver can do. Does not change while the daemon runs.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Starts one instance and returns when its first generation is ready.
+    ///
+    /// The driver goes on watching the instance and relaunches it by the policy in `spec`; it says
+    /// so through `events`, whose first messages are `Starting` and `Ready` of generation 1.
+    ///
+    /// # Errors
+    /// See [`StartError`]. On any error nothing of the instance exists any more.
+    ///
+    /// # Cancel safety
+    /// Not by drop: fire `cancel` and await the result, which is then `Cancelled` or, if the start
+    /// won the race, `Ok`.
+    fn start(
+        &self,
+        spec: LaunchSpec,
+        events: EventSink,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'_, Result<(), StartError>>;
+
+    /// Ends an instance and removes what it left. Idempotent; an unknown instance is a success.
+    ///
+    /// # Cancel safety
+    /// The stop goes on when the future is dropped; another call waits for the same end.
+    fn stop(&self, instance: LifecycleId, how: StopHow) -> BoxFuture<'_, StopReport>;
+
+    /// Kills every process of the instance and returns when they are dead, within two seconds and
+    /// independent of a `stop` that hangs. Removes nothing. Idempotent.
+    fn kill(&self, instance: LifecycleId) -> BoxFuture<'_, ()>;
+
+    /// Ends what an earlier daemon left under the same state directory.
+    ///
+    /// # Errors
+    /// When the list of what was left, or of processes, cannot be read.
+    fn reclaim(&self) -> BoxFuture<'_, Result<ReclaimReport, ReclaimError>>;
+
+    /// Stops every task of the driver; instances must have been stopped before.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}

@@ -1,0 +1,1 @@
+//! Runs each sandbox as a browser process of this machine.
