@@ -112,8 +112,11 @@ impl Gate {
     /// If 2^31 passes are inside: they are being forgotten.
     #[inline]
     pub fn enter_owned(&self) -> Result<OwnedPass, Draining> {
-        self.shared.admit()?;
-        Ok(OwnedPass::unlabelled(self.shared.clone()))
+        // The share first: it lies beside the word, so that under contention the word is already
+        // in this core's cache when it is compared and swapped.
+        let shared = self.shared.clone();
+        shared.admit()?;
+        Ok(OwnedPass::unlabelled(shared))
     }
 
     /// As [`Gate::enter_owned`], and the report names the holder.

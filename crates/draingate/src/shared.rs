@@ -157,7 +157,7 @@ impl Shared {
             })
             .collect();
         drop(holders);
-        named.sort_by(|a, b| b.age.cmp(&a.age));
+        named.sort_by_key(|holder| std::cmp::Reverse(holder.age));
         let inside = word & !DRAINING;
         DrainReport {
             state: match (word & DRAINING != 0, inside) {
