@@ -6,6 +6,9 @@ mod exit;
 pub mod http;
 mod lock;
 mod readiness;
+mod runtime;
+mod service;
+pub mod settings;
 pub mod shutdown;
 mod signals;
 
@@ -16,7 +19,9 @@ pub use admin::Admin;
 pub use exit::ExitStatus;
 pub use lock::{LockError, StateLock};
 pub use readiness::{Door, Readiness, Verdict};
-pub use signals::{Heard, SIGNAL_GAP, SignalCounter, SignalName, Signals};
+pub use runtime::run;
+pub use service::{Service, ServiceBuilder, ShutdownHandle, ShutdownState};
+pub use signals::{Heard, SIGNAL_GAP, SignalCounter, SignalName, SignalSource, Signals};
 
 /// A boxed future, so that the traits here can be used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -113,3 +113,9 @@ impl HostPattern {
         }
     }
 }
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.below { "." } else { "" }, self.name)
+    }
+}

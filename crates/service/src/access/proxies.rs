@@ -1,6 +1,7 @@
 //! Pure: the networks whose proxies may say how a client reached them.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A network in CIDR form, or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,4 +42,17 @@ fn number(address: IpAddr) -> (u128, bool) {
 fn mask(value: u128, bits: u32, width: u32) -> u128 {
     // A shift by the whole width is not defined, so the empty prefix is its own case.
     if bits == 0 { 0 } else { value >> (width - bits) << (width - bits) }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = self.bits;
+        if self.v4 {
+            // The base was made from an IPv4 address, so it fits.
+            let base = u32::try_from(self.base).unwrap_or_default();
+            write!(f, "{}/{bits}", Ipv4Addr::from_bits(base))
+        } else {
+            write!(f, "{}/{bits}", Ipv6Addr::from_bits(self.base))
+        }
+    }
 }

@@ -1,5 +1,28 @@
 //! Shutdown in order: which step comes next, how long it may take, what makes it go faster.
+//!
+//! [`Plan`] decides, [`DrainPhases`] is what the daemon offers, and [`Service`](crate::Service) walks
+//! the one over the other.
 
+mod beats;
+mod closers;
+mod notify;
+mod observe;
 mod phases;
+mod plan;
+mod report;
+mod run;
+mod settings;
 
+#[cfg(test)]
+mod tests;
+
+pub use closers::{CloserOutcome, CloserReport};
+pub use notify::{Notice, Notifier, Systemd};
+pub use observe::{DrainMetrics, DrainOutcome, ShutdownFact, ShutdownObserver, Trigger};
 pub use phases::{Blocker, DrainPhases, DrainProgress, Fault, Faults, ForceCause};
+pub use plan::{Event, Next, Plan, Step};
+pub use report::{Failure, ShutdownReport};
+pub use settings::{Budget, ShutdownSettings};
+
+pub(crate) use closers::Closer;
+pub(crate) use run::{Shutdown, Voice};

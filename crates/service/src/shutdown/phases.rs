@@ -82,6 +82,8 @@ pub enum ForceCause {
     Setting,
     /// An operator's call asked for it.
     Api,
+    /// A wait panicked, so nobody can tell any more when it would have ended.
+    Defect,
 }
 
 impl ForceCause {
@@ -92,6 +94,7 @@ impl ForceCause {
             Self::SecondSignal => "second_signal",
             Self::Setting => "setting",
             Self::Api => "api",
+            Self::Defect => "defect",
         }
     }
 }
@@ -115,7 +118,7 @@ pub struct DrainProgress {
     pub runs: u64,
     /// Saves that are not durable yet.
     pub saves: u64,
-    /// Who is waited for, oldest first; the first ten are enough.
+    /// Who is waited for, oldest first. All of them: after a forced end this is the list of what is left.
     pub blockers: Vec<Blocker>,
     /// When the last of them ends by itself, if all have an end.
     pub ends_by: Option<SystemTime>,

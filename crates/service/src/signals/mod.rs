@@ -10,6 +10,8 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
+use crate::BoxFuture;
+
 pub use counter::{Heard, SIGNAL_GAP, SignalCounter, SignalName};
 
 /// The handlers of this process. Install them before it says that it is ready, so that no signal
@@ -62,5 +64,17 @@ impl Signals {
                 Heard::Repeat | Heard::Ignored => {}
             }
         }
+    }
+}
+
+/// Where signals come from: [`Signals`], or a test.
+pub trait SignalSource: Send + 'static {
+    /// The next one that means something. Can be dropped and called again without losing one.
+    fn next(&mut self) -> BoxFuture<'_, Heard>;
+}
+
+impl SignalSource for Signals {
+    fn next(&mut self) -> BoxFuture<'_, Heard> {
+        Box::pin(Signals::next(self))
     }
 }
