@@ -1,1 +1,199 @@
 //! Runs each sandbox as a browser process of this machine.
+//!
+//! [`ProcessDriver`] finds a browser binary, starts it through the [`launcher`] in a session, a
+//! control group, a directory and, when the daemon is root, a user of its own, reads its DevTools
+//! address from its stderr, watches it, starts it again when it crashes, and leaves nothing behind
+//! when it ends: no process, no directory, no group, no user in use.
+//!
+//! The program that uses it calls [`launcher::main`] first thing when it was started with the
+//! launcher word, holds a lock on the state directory, and calls
+//! [`reclaim`](crate::driver::Driver::reclaim) once after its start.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::driver::{
+    BoxFuture, Capabilities, Driver, EventSink, LaunchSpec, LifecycleId, ReclaimError,
+    ReclaimReport, StartError, StopHow, StopReport,
+};
+use engine::Engine;
+use instance::Instance;
+use outbox::Outbox;
+use supervise::Supervisor;
+
+pub use browser::Search;
+pub use config::{CgroupMode, LauncherCommand, Limits, ProcessConfig, SetupError};
+pub use flags::{FlagRefused, check_flag};
+
+mod browser;
+mod cdp;
+mod cgroup;
+mod config;
+mod engine;
+mod environment;
+mod exit;
+mod flags;
+mod hints;
+mod hunt;
+mod instance;
+mod launch;
+pub mod launcher;
+mod log_ring;
+mod outbox;
+mod owner;
+mod reclaim;
+mod record;
+mod relaunch;
+mod removal;
+mod spawner;
+mod state;
+mod stderr;
+mod supervise;
+mod table;
+mod uids;
+
+/// Runs browsers as processes of this machine.
+///
+/// Dropping it kills every browser without cleaning up; [`Driver::close`] is the orderly way.
+#[derive(Debug)]
+pub struct ProcessDriver {
+    engine: Arc<Engine>,
+    tasks: TaskTracker,
+}
+
+impl ProcessDriver {
+    /// Sets the driver up: finds browsers, prepares the state directory and the control groups, and
+    /// starts the thread that starts browsers. Starts no browser. Blocks for a few file operations.
+    ///
+    /// The calling process becomes a child subreaper: it inherits, and waits for, processes that
+    /// sandboxes leave behind.
+    ///
+    /// # Errors
+    /// See [`SetupError`]; nothing was started.
+    pub fn new(config: ProcessConfig) -> Result<Self, SetupError> {
+        Ok(Self { engine: Arc::new(Engine::new(config)?), tasks: TaskTracker::new() })
+    }
+
+    /// What this host does not give, one sentence each, for the log and for people who ask.
+    pub fn notes(&self) -> &[String] {
+        &self.engine.notes
+    }
+}
+
+impl Driver for ProcessDriver {
+    fn capabilities(&self) -> Capabilities {
+        let isolation = if self.engine.uids.is_some() { "per-sandbox-user" } else { "shared-user" };
+        Capabilities { flavours: self.engine.browsers.flavours(), isolation }
+    }
+
+    fn start(
+        &self,
+        spec: LaunchSpec,
+        events: EventSink,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'_, Result<(), StartError>> {
+        Box::pin(async move {
+            self.check(&spec)?;
+            let instance = Instance::new(spec.lifecycle.clone());
+            {
+                let mut instances = self.engine.instances();
+                if self.tasks.is_closed() {
+                    return Err(StartError::Spawn("the driver is closed".to_owned()));
+                }
+                if instances.contains_key(&spec.lifecycle) {
+                    return Err(StartError::Spawn(format!("{} runs already", spec.lifecycle)));
+                }
+                instances.insert(spec.lifecycle.clone(), Arc::clone(&instance));
+            }
+            // A caller that goes away before the answer cancels as well: nobody would know of it.
+            let cancel = cancel.child_token();
+            let _gone = cancel.clone().drop_guard();
+            let (answer, started) = oneshot::channel();
+            let engine = Arc::clone(&self.engine);
+            let supervisor = Supervisor::new(engine, instance, spec, Outbox::new(events));
+            self.tasks.spawn(supervisor.run(answer, cancel));
+            started.await.unwrap_or_else(|_| {
+                Err(StartError::Spawn("the task that ran the sandbox ended early".to_owned()))
+            })
+        })
+    }
+
+    fn stop(&self, instance: LifecycleId, how: StopHow) -> BoxFuture<'_, StopReport> {
+        Box::pin(async move {
+            match self.engine.instance(&instance) {
+                Some(instance) => instance.stop(how, false).await,
+                None => StopReport::default(),
+            }
+        })
+    }
+
+    fn kill(&self, instance: LifecycleId) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let Some(instance) = self.engine.instance(&instance) else { return };
+            instance.forbid();
+            let killed = async {
+                if let Some(owner) = instance.owner.get()
+                    && let Err(e) = self.engine.hunter.kill(owner).await
+                {
+                    tracing::error!(lifecycle = %instance.lifecycle, error = %e, "kill");
+                }
+                // A start in progress may just have made a process: its own task kills it.
+                instance.still().await;
+            };
+            if tokio::time::timeout(hunt::KILL_WITHIN, killed).await.is_err() {
+                tracing::error!(lifecycle = %instance.lifecycle, "not known to be dead after 2 s");
+            }
+        })
+    }
+
+    fn reclaim(&self) -> BoxFuture<'_, Result<ReclaimReport, ReclaimError>> {
+        Box::pin(self.engine.reclaim())
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let left: Vec<_> = {
+                let instances = self.engine.instances();
+                self.tasks.close();
+                instances.values().cloned().collect()
+            };
+            let stops = left.iter().map(|instance| instance.stop(StopHow::Fast, true));
+            futures_util::future::join_all(stops).await;
+            self.tasks.wait().await;
+            let engine = Arc::clone(&self.engine);
+            let closed = hunt::blocking(move || {
+                engine.hunter.spawner.close();
+                engine.tree.close();
+                Ok(())
+            });
+            if let Err(e) = closed.await {
+                tracing::error!(error = %e, "the driver could not be closed");
+            }
+        })
+    }
+}
+
+impl ProcessDriver {
+    fn check(&self, spec: &LaunchSpec) -> Result<(), StartError> {
+        let refused = |text: String| Err(StartError::Spawn(text));
+        if self.engine.browsers.of(spec.flavour).is_none() {
+            let tried = self.engine.browsers.tried();
+            return Err(StartError::NoBrowser { flavour: spec.flavour, tried });
+        }
+        if !state::is_lifecycle(spec.lifecycle.as_str()) {
+            return refused(format!("{:?} is no lifecycle id", spec.lifecycle.as_str()));
+        }
+        for flag in &spec.flags {
+            check_flag(flag).or_else(|e| refused(e.to_string()))?;
+        }
+        for (name, value) in &spec.env {
+            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                return refused(format!("environment variable {name:?} has an impossible form"));
+            }
+        }
+        Ok(())
+    }
+}

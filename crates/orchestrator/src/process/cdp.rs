@@ -1,0 +1,158 @@
+//! One command, one answer: what the driver itself says to a browser.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use upstream::WsUrl;
+
+/// A call that takes longer has failed.
+const CALL: Duration = Duration::from_secs(2);
+
+/// No answer that the driver asks for is longer.
+const ANSWER: usize = 64 * 1024;
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The browser does not take the connection or drops it.
+    #[error("DevTools connection: {0}")]
+    Connection(String),
+    /// It answers with an error, or not in the form that was asked for.
+    #[error("{method} was answered with {answer}")]
+    Answer {
+        /// What was asked.
+        method: &'static str,
+        /// The beginning of what came.
+        answer: String,
+    },
+    /// It does not answer in time.
+    #[error("{method} was not answered within {CALL:?}")]
+    Timeout {
+        /// What was asked.
+        method: &'static str,
+    },
+}
+
+/// Asks a browser for its product name, for example `HeadlessChrome/156.0.8078.79`. A browser that
+/// answers is ready: it prints its address before it can serve.
+///
+/// # Errors
+/// See [`CallError`].
+///
+/// # Cancel safety
+/// The connection is dropped with the future.
+pub(crate) async fn product(url: &WsUrl) -> Result<String, CallError> {
+    const METHOD: &str = "Browser.getVersion";
+    let result = call(url, METHOD).await?;
+    match result.get("product").and_then(Value::as_str) {
+        Some(product) => Ok(product.chars().take(200).collect()),
+        None => Err(unexpected(METHOD, &result)),
+    }
+}
+
+async fn call(url: &WsUrl, method: &'static str) -> Result<Value, CallError> {
+    let answer = tokio::time::timeout(CALL, exchange(url, method));
+    answer.await.unwrap_or(Err(CallError::Timeout { method }))
+}
+
+async fn exchange(url: &WsUrl, method: &'static str) -> Result<Value, CallError> {
+    let lost = |e: Error| CallError::Connection(e.to_string());
+    let stream = TcpStream::connect(url.authority())
+        .await
+        .map_err(|e| CallError::Connection(e.to_string()))?;
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(ANSWER))
+        .max_frame_size(Some(ANSWER))
+        .read_buffer_size(4096);
+    let (mut socket, _) =
+        tokio_tungstenite::client_async_with_config(url.as_str(), stream, Some(config))
+            .await
+            .map_err(lost)?;
+    let command = json!({ "id": 1, "method": method }).to_string();
+    socket.send(Message::text(command)).await.map_err(lost)?;
+    while let Some(message) = socket.next().await {
+        let Message::Text(text) = message.map_err(lost)? else { continue };
+        let mut answer: Value = serde_json::from_str(&text)
+            .map_err(|_| unexpected(method, &Value::String(text.to_string())))?;
+        // Events may come before the answer.
+        if answer.get("id") != Some(&json!(1)) {
+            continue;
+        }
+        return match answer.get_mut("result").map(Value::take) {
+            Some(result) => {
+                // The browser need not learn of it: its session ends with the socket.
+                let _ = socket.close(None).await;
+                Ok(result)
+            }
+            None => Err(unexpected(method, &answer)),
+        };
+    }
+    Err(CallError::Connection("closed before the answer".to_owned()))
+}
+
+fn unexpected(method: &'static str, answer: &Value) -> CallError {
+    let answer = answer.to_string().chars().take(200).collect();
+    CallError::Answer { method, answer }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    /// A browser that says `answers` to the first message.
+    async fn ask(answers: &'static [&'static str]) -> Result<String, CallError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url = WsUrl::from_parts("127.0.0.1", port, "abc").unwrap();
+        let serve = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            let asked = socket.next().await.unwrap().unwrap().into_text().unwrap();
+            let asked: Value = serde_json::from_str(&asked).unwrap();
+            assert_eq!(asked, json!({ "id": 1, "method": "Browser.getVersion" }));
+            for answer in answers {
+                socket.send(Message::text(*answer)).await.unwrap();
+            }
+            while socket.next().await.is_some_and(|message| message.is_ok()) {}
+        };
+        tokio::join!(product(&url), serve).0
+    }
+
+    #[tokio::test]
+    async fn events_before_the_answer_are_passed_over() {
+        let product = ask(&[
+            r#"{"method":"Target.targetCreated","params":{}}"#,
+            r#"{"id":1,"result":{"product":"Chrome/156"}}"#,
+        ]);
+        assert_eq!(product.await.unwrap(), "Chrome/156");
+    }
+
+    #[tokio::test]
+    async fn an_error_is_shown() {
+        let error = ask(&[r#"{"id":1,"error":{"message":"no"}}"#]).await.unwrap_err();
+        assert!(
+            matches!(&error, CallError::Answer { answer, .. } if answer.contains("no")),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_another_form_is_an_error() {
+        assert!(matches!(ask(&["not json"]).await, Err(CallError::Answer { .. })));
+        assert!(matches!(ask(&[r#"{"id":1,"result":{}}"#]).await, Err(CallError::Answer { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_port_that_nobody_has_is_a_lost_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let url = WsUrl::from_parts("127.0.0.1", port, "abc").unwrap();
+        assert!(matches!(product(&url).await, Err(CallError::Connection(_))));
+    }
+}

@@ -1,0 +1,134 @@
+//! Pure: where this process stands in the control group hierarchies.
+
+use std::path::{Path, PathBuf};
+
+/// One mounted hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mount {
+    root: String,
+    point: PathBuf,
+    v2: bool,
+    controllers: Vec<String>,
+}
+
+/// The folders of this process's own groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Own {
+    /// In the unified hierarchy.
+    pub(crate) v2: Option<PathBuf>,
+    /// In the old memory hierarchy.
+    pub(crate) v1_memory: Option<PathBuf>,
+    /// In the old pids hierarchy.
+    pub(crate) v1_pids: Option<PathBuf>,
+}
+
+/// Finds the own groups from the texts of `/proc/self/mountinfo` and `/proc/self/cgroup`.
+pub(crate) fn own(mountinfo: &str, cgroup: &str) -> Own {
+    let mounts: Vec<Mount> = mountinfo.lines().filter_map(parse_mount).collect();
+    let mut own = Own::default();
+    for line in cgroup.lines() {
+        // hierarchy-ID:controller-list:cgroup-path, see cgroups(7).
+        let mut parts = line.splitn(3, ':');
+        let (Some(id), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next())
+        else {
+            continue;
+        };
+        if id == "0" && controllers.is_empty() {
+            own.v2 = mounts.iter().filter(|m| m.v2).find_map(|m| inside(m, path));
+            continue;
+        }
+        let named = |name: &str| {
+            let listed = controllers.split(',').any(|controller| controller == name);
+            let mount = mounts.iter().filter(|m| !m.v2 && m.controllers.iter().any(|c| c == name));
+            mount.filter(|_| listed).find_map(|m| inside(m, path))
+        };
+        own.v1_memory = own.v1_memory.or_else(|| named("memory"));
+        own.v1_pids = own.v1_pids.or_else(|| named("pids"));
+    }
+    own
+}
+
+/// The folder of a group. A group outside what is mounted here has none.
+fn inside(mount: &Mount, path: &str) -> Option<PathBuf> {
+    if path.split('/').any(|part| part == "..") {
+        return None;
+    }
+    let rest = Path::new(path).strip_prefix(&mount.root).ok()?;
+    // Joining an empty path would leave a slash at the end.
+    Some(if rest.as_os_str().is_empty() { mount.point.clone() } else { mount.point.join(rest) })
+}
+
+/// One line of mountinfo, see proc_pid_mountinfo(5).
+fn parse_mount(line: &str) -> Option<Mount> {
+    let (left, right) = line.split_once(" - ")?;
+    let mut left = left.split(' ').skip(3);
+    let (root, point) = (unescape(left.next()?), unescape(left.next()?));
+    let mut right = right.split(' ');
+    let v2 = match right.next()? {
+        "cgroup2" => true,
+        "cgroup" => false,
+        _ => return None,
+    };
+    let controllers = right.nth(1)?.split(',').map(str::to_owned).collect();
+    Some(Mount { root, point: point.into(), v2, controllers })
+}
+
+/// Space, tab, line end and backslash are written as three octal digits.
+fn unescape(text: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hybrid_host_has_a_unified_tree_and_old_controllers() {
+        let mounts = "\
+31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+39 31 0:36 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids
+41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw";
+        let groups = "8:pids:/\n4:memory:/box/1\n1:cpu,cpuacct:/\n0::/\n";
+        assert_eq!(
+            own(mounts, groups),
+            Own {
+                v2: Some("/sys/fs/cgroup/unified".into()),
+                v1_memory: Some("/sys/fs/cgroup/memory/box/1".into()),
+                v1_pids: Some("/sys/fs/cgroup/pids".into()),
+            }
+        );
+    }
+
+    #[test]
+    fn a_unified_host_has_one_tree() {
+        let mounts =
+            "30 25 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate";
+        let own = own(mounts, "0::/system.slice/lockkeeperd.service\n");
+        assert_eq!(own.v2.unwrap(), Path::new("/sys/fs/cgroup/system.slice/lockkeeperd.service"));
+        assert_eq!((own.v1_memory, own.v1_pids), (None, None));
+    }
+
+    #[test]
+    fn a_mount_of_a_part_of_the_tree_counts_from_its_root() {
+        let mounts = "30 25 0:26 /docker/ab /sys/fs/cgroup ro - cgroup2 cgroup rw";
+        assert_eq!(own(mounts, "0::/docker/ab\n").v2.unwrap(), Path::new("/sys/fs/cgroup"));
+        assert_eq!(own(mounts, "0::/docker/ab/x\n").v2.unwrap(), Path::new("/sys/fs/cgroup/x"));
+        assert_eq!(own(mounts, "0::/docker/other\n").v2, None);
+        assert_eq!(own(mounts, "0::/../other\n").v2, None);
+    }
+
+    #[test]
+    fn names_with_spaces_are_read() {
+        let mounts = "30 25 0:26 / /a\\040b rw - cgroup2 none rw";
+        assert_eq!(own(mounts, "0::/x\n").v2.unwrap(), Path::new("/a b/x"));
+    }
+
+    #[test]
+    fn a_host_without_control_groups_has_none() {
+        assert_eq!(own("27 1 254:0 / / rw - ext4 /dev/vda rw", "0::/\n"), Own::default());
+        assert_eq!(own("", "garbage\n"), Own::default());
+    }
+}

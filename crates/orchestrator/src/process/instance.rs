@@ -1,0 +1,191 @@
+//! One instance, as the calls of the driver see it.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::owner::Owner;
+use crate::driver::{LifecycleId, StopHow, StopReport};
+
+/// How long a fast stop gives the browser.
+const FAST_GRACE: Duration = Duration::from_secs(2);
+
+/// What an instance was told. It only ever grows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Orders {
+    /// End it and clean up.
+    pub(crate) stop: Option<StopHow>,
+    /// No browser may live any more.
+    pub(crate) killed: bool,
+    /// How many attempts to clean up were asked for.
+    pub(crate) attempts: u32,
+    /// The driver closes: no attempt comes after the last one that was asked for.
+    pub(crate) last: bool,
+}
+
+impl Orders {
+    /// Whether no browser may be started any more.
+    pub(crate) fn ends(&self) -> bool {
+        self.killed || self.stop.is_some()
+    }
+
+    /// How long the browser has from SIGTERM on.
+    pub(crate) fn grace(&self, graceful: Duration) -> Duration {
+        match (self.killed, self.stop) {
+            (true, _) => Duration::ZERO,
+            (false, Some(StopHow::Fast)) => graceful.min(FAST_GRACE),
+            (false, Some(StopHow::Graceful) | None) => graceful,
+        }
+    }
+
+    fn stop(&mut self, how: StopHow) {
+        self.stop = match (self.stop, how) {
+            (None, how) => Some(how),
+            (Some(StopHow::Fast), _) | (_, StopHow::Fast) => Some(StopHow::Fast),
+            (Some(StopHow::Graceful), StopHow::Graceful) => Some(StopHow::Graceful),
+        };
+    }
+}
+
+/// What an attempt to clean up came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Attempts so far.
+    pub(crate) attempt: u32,
+    pub(crate) report: StopReport,
+    /// No further attempt will come.
+    pub(crate) over: bool,
+}
+
+/// The handle that calls share with the task that runs the instance.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) lifecycle: LifecycleId,
+    orders: watch::Sender<Orders>,
+    pub(crate) outcome: watch::Sender<Option<Outcome>>,
+    /// Whether a process of it may be alive.
+    pub(crate) alive: watch::Sender<bool>,
+    /// Set as soon as there can be processes.
+    pub(crate) owner: OnceLock<Arc<Owner>>,
+}
+
+impl Instance {
+    pub(crate) fn new(lifecycle: LifecycleId) -> Arc<Self> {
+        Arc::new(Self {
+            lifecycle,
+            orders: watch::Sender::new(Orders::default()),
+            outcome: watch::Sender::new(None),
+            alive: watch::Sender::new(false),
+            owner: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn orders(&self) -> watch::Receiver<Orders> {
+        self.orders.subscribe()
+    }
+
+    /// Orders the end and waits for the attempt to clean up that follows.
+    ///
+    /// # Cancel safety
+    /// The order stays when the future is dropped.
+    pub(crate) async fn stop(&self, how: StopHow, last: bool) -> StopReport {
+        let mut outcome = self.outcome.subscribe();
+        let done = outcome.borrow().as_ref().map_or(0, |outcome| outcome.attempt);
+        self.orders.send_modify(|orders| {
+            orders.stop(how);
+            orders.attempts = orders.attempts.max(done + 1);
+            orders.last |= last;
+        });
+        let ended =
+            outcome.wait_for(|o| o.as_ref().is_some_and(|o| o.over || o.attempt > done)).await;
+        match ended.as_deref() {
+            Ok(Some(outcome)) => outcome.report.clone(),
+            // The sender lives in `self`.
+            Ok(None) | Err(_) => StopReport::default(),
+        }
+    }
+
+    /// Forbids every browser, without waiting.
+    pub(crate) fn forbid(&self) {
+        self.orders.send_modify(|orders| orders.killed = true);
+    }
+
+    /// Waits until no process of it can be alive.
+    pub(crate) async fn still(&self) {
+        let _ = self.alive.subscribe().wait_for(|alive| !alive).await;
+    }
+}
+
+/// Tells the waiting calls also when the task that runs an instance ends in a panic.
+#[derive(Debug)]
+pub(crate) struct Farewell(pub(crate) Arc<Instance>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.outcome.send_if_modified(|outcome| {
+            if outcome.as_ref().is_some_and(|outcome| outcome.over) {
+                return false;
+            }
+            let attempt = outcome.as_ref().map_or(1, |outcome| outcome.attempt.saturating_add(1));
+            let errors = vec!["the task that ran the sandbox ended early".to_owned()];
+            let report = StopReport { errors, ..StopReport::default() };
+            *outcome = Some(Outcome { attempt, report, over: true });
+            true
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fast_stop_is_never_made_slow_again() {
+        let mut orders = Orders::default();
+        orders.stop(StopHow::Graceful);
+        assert_eq!(orders.grace(Duration::from_secs(10)), Duration::from_secs(10));
+        orders.stop(StopHow::Fast);
+        orders.stop(StopHow::Graceful);
+        assert_eq!(orders.grace(Duration::from_secs(10)), FAST_GRACE);
+        assert_eq!(orders.grace(Duration::from_secs(1)), Duration::from_secs(1));
+        orders.killed = true;
+        assert_eq!(orders.grace(Duration::from_secs(10)), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn every_caller_gets_the_report_of_an_attempt_that_ended_after_its_call() {
+        let instance = Instance::new(LifecycleId::new("a"));
+        let mut orders = instance.orders();
+        let work = async {
+            for attempt in 1..=2 {
+                orders.wait_for(|orders| orders.attempts >= attempt).await.unwrap();
+                let report =
+                    StopReport { errors: vec![attempt.to_string()], ..StopReport::default() };
+                instance.outcome.send_replace(Some(Outcome {
+                    attempt,
+                    report,
+                    over: attempt == 2,
+                }));
+            }
+        };
+        let calls = async {
+            let (a, b) = tokio::join!(
+                instance.stop(StopHow::Fast, false),
+                instance.stop(StopHow::Fast, false)
+            );
+            assert_eq!((&a.errors, &b.errors), (&vec!["1".to_owned()], &vec!["1".to_owned()]));
+            assert_eq!(instance.stop(StopHow::Fast, false).await.errors, ["2"]);
+            // Nothing more will come.
+            assert_eq!(instance.stop(StopHow::Fast, false).await.errors, ["2"]);
+        };
+        tokio::join!(work, calls);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_still_answers() {
+        let instance = Instance::new(LifecycleId::new("a"));
+        drop(Farewell(Arc::clone(&instance)));
+        assert_eq!(instance.stop(StopHow::Fast, false).await.errors.len(), 1);
+    }
+}

@@ -1,0 +1,302 @@
+//! From nothing to a browser that answers.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use upstream::{Cause, WsUrl};
+
+use super::cdp;
+use super::engine::Engine;
+use super::environment::{environment, mark};
+use super::exit::Child;
+use super::flags::command_line;
+use super::hints;
+use super::hunt::{KILL_WITHIN, blocking};
+use super::launcher::{self, Job, Launch};
+use super::log_ring::LogRing;
+use super::owner::Owner;
+use super::record::{Identity, Record};
+use super::spawner::{Request, Spawned};
+use super::state::SandboxDirs;
+use super::stderr;
+use super::table;
+use crate::driver::{LaunchSpec, LifecycleId, StartError};
+
+/// Pause between two tries to get an answer from a browser that has printed its address.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How long the end of the log may take to arrive after everyone who could write to it is dead.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// The folders and marks of one sandbox.
+#[derive(Debug)]
+pub(crate) struct Home {
+    pub(crate) owner: Arc<Owner>,
+    pub(crate) dirs: SandboxDirs,
+}
+
+/// A browser that runs.
+#[derive(Debug)]
+pub(crate) struct Browser {
+    pub(crate) child: Child,
+    pub(crate) spawned: Instant,
+    /// Copies its stderr to the log until every writer is gone.
+    pub(crate) stderr: JoinSet<()>,
+}
+
+/// A browser that answered for the first time.
+#[derive(Debug)]
+pub(crate) struct Answering {
+    pub(crate) browser: Browser,
+    pub(crate) url: WsUrl,
+    pub(crate) product: String,
+    pub(crate) start_time: Duration,
+}
+
+/// A launch that came to nothing. No process of it lives.
+#[derive(Debug)]
+pub(crate) struct LaunchFailed {
+    pub(crate) error: StartError,
+    pub(crate) cause: Cause,
+    pub(crate) uptime: Duration,
+}
+
+impl Home {
+    /// Makes everything that a sandbox has besides processes.
+    ///
+    /// # Errors
+    /// What could not be made; what had been made is removed.
+    pub(crate) async fn make(
+        engine: &Arc<Engine>,
+        lifecycle: &LifecycleId,
+    ) -> Result<Self, StartError> {
+        let directory = |e: io::Error| StartError::Directory(e.to_string());
+        let lease = match &engine.uids {
+            Some(pool) => {
+                let busy = engine.hunter.scanner.users().await.map_err(directory)?;
+                Some(pool.lease(&busy).map_err(|e| StartError::Spawn(e.to_string()))?)
+            }
+            None => None,
+        };
+        let (engine, lifecycle) = (Arc::clone(engine), lifecycle.clone());
+        let made = blocking(move || {
+            let dirs = engine.state.dirs(&lifecycle);
+            let uid = lease.as_ref().map(super::uids::UidLease::uid);
+            dirs.make_root(uid)?;
+            let rest = || {
+                engine.intent(&lifecycle, uid).write(&dirs.root)?;
+                let leaf = engine.tree.leaf(&lifecycle, &engine.limits)?;
+                match dirs.make_inner(uid) {
+                    Ok(()) => Ok(leaf),
+                    Err(e) => {
+                        let _ = leaf.map(|leaf| leaf.remove());
+                        Err(e)
+                    }
+                }
+            };
+            match rest() {
+                Ok(leaf) => {
+                    let owner = Owner::new(lease, leaf, mark(engine.state.id(), &lifecycle));
+                    Ok(Self { owner, dirs })
+                }
+                Err(e) => {
+                    let _ = dirs.remove();
+                    Err(e)
+                }
+            }
+        });
+        made.await.map_err(directory)
+    }
+}
+
+impl Engine {
+    /// The record of a sandbox before its browser is started.
+    fn intent(&self, lifecycle: &LifecycleId, uid: Option<u32>) -> Record {
+        let (boot, cgroups) = (self.boot.clone(), self.tree.dirs(lifecycle));
+        Record { boot, uid, cgroups, browser: None }
+    }
+
+    /// Starts a browser and returns when it has answered.
+    ///
+    /// # Errors
+    /// When it did not, or when `interrupted` came first; then no process of it lives.
+    ///
+    /// # Cancel safety
+    /// None: `interrupted` is the way to end it early.
+    pub(crate) async fn launch(
+        self: &Arc<Self>,
+        spec: &LaunchSpec,
+        home: &Home,
+        log: &Arc<Mutex<LogRing>>,
+        interrupted: impl Future<Output = ()>,
+    ) -> Result<Answering, LaunchFailed> {
+        let spawned = Instant::now();
+        let failed = |error, cause| LaunchFailed { error, cause, uptime: spawned.elapsed() };
+        let spawn_failed =
+            |e: io::Error| failed(StartError::Spawn(e.to_string()), Cause::UnknownExit);
+        let process = self.spawn(spec, home).await.map_err(spawn_failed)?;
+        let (pid, start) = (process.pid, table::start_of(process.pid));
+        home.owner.session_begins(pid);
+        let nursery = Arc::clone(self.hunter.spawner.nursery());
+        // An error here would mean that the runtime is going down; the thread's end then kills it.
+        let child = Child::new(pid, process.pidfd, nursery).map_err(spawn_failed)?;
+        let mut tasks = JoinSet::new();
+        let address = stderr::follow(process.stderr, Arc::clone(log), &mut tasks);
+        let browser = Browser { child, spawned, stderr: tasks };
+
+        let recorded = async {
+            let identity = start.map(|start| Identity { pid, start });
+            let mut record = self.intent(&spec.lifecycle, home.owner.uid());
+            record.browser = identity;
+            let folder = home.dirs.root.clone();
+            blocking(move || record.write(&folder)).await
+        };
+        let answer = async {
+            recorded.await.map_err(|e| StartError::Directory(e.to_string()))?;
+            let Ok(url) = address.await else {
+                // stderr was closed without an address: wait for what the browser does.
+                return std::future::pending().await;
+            };
+            loop {
+                match cdp::product(&url).await {
+                    Ok(product) => return Ok((url, product)),
+                    Err(e) => tracing::debug!(pid, error = %e, "no answer yet"),
+                }
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+        };
+        let deadline = spawned + spec.start_timeout;
+        let outcome = tokio::select! {
+            biased;
+            () = interrupted => Err(Failed::Cancelled),
+            cause = browser.child.ended() => Err(Failed::Ended(cause)),
+            answer = answer => answer.map_err(Failed::Other),
+            () = tokio::time::sleep_until(deadline) => Err(Failed::Timeout),
+        };
+        let why = match outcome {
+            Ok((url, product)) => {
+                let start_time = spawned.elapsed();
+                return Ok(Answering { browser, url, product, start_time });
+            }
+            Err(why) => why,
+        };
+        let uptime = spawned.elapsed();
+        browser.child.signal(Signal::KILL);
+        let cause = self.bury(home, browser).await;
+        let (error, cause) = match why {
+            Failed::Cancelled => (StartError::Cancelled, cause),
+            Failed::Ended(cause) => (ended_error(cause, log), cause),
+            Failed::Other(error) => (error, cause),
+            Failed::Timeout => {
+                let (after, log_tail) = (spec.start_timeout, tail(log));
+                (StartError::Timeout { after, log_tail }, Cause::StartTimeout)
+            }
+        };
+        Err(LaunchFailed { error, cause, uptime })
+    }
+
+    async fn spawn(self: &Arc<Self>, spec: &LaunchSpec, home: &Home) -> io::Result<Spawned> {
+        let program = self.browsers.of(spec.flavour).ok_or(io::ErrorKind::NotFound)?.to_owned();
+        let dirs = &home.dirs;
+        let job = Job::Launch(Launch {
+            parent: std::process::id().cast_signed(),
+            uid: home.owner.uid(),
+            open_files: self.limits.open_files,
+            file_size: self.limits.file_size,
+            processes: self.limits.pids,
+            cgroups: home.owner.leaf().map(super::cgroup::Leaf::entrances).unwrap_or_default(),
+            program,
+            args: command_line(spec.flavour, &dirs.profile, &spec.flags),
+        });
+        let mut args = self.launcher.args.clone();
+        args.extend(job.to_args());
+        let request = Request {
+            program: self.launcher.program.clone(),
+            args,
+            env: environment(&dirs.home, &dirs.tmp, home.owner.mark(), &spec.env),
+            dir: dirs.tmp.clone(),
+        };
+        let dirs = dirs.clone();
+        blocking(move || dirs.clear_locks()).await?;
+        self.hunter.spawner.spawn(request).await
+    }
+
+    /// Kills what is left of a browser that has ended or is to end, waits for it, and reads its last
+    /// words. Returns how it ended.
+    pub(crate) async fn bury(&self, home: &Home, mut browser: Browser) -> Cause {
+        // The browser stays a zombie meanwhile, so that its session still means its processes.
+        if let Err(e) = self.hunter.kill(&home.owner).await {
+            tracing::error!(error = %e, "a browser could not be killed wholly");
+        }
+        let ended = tokio::time::timeout(KILL_WITHIN, browser.child.ended()).await;
+        let cause = ended.unwrap_or(Cause::UnknownExit);
+        home.owner.session_ends();
+        browser.child.reap();
+        self.hunter.tidy().await;
+        let read_out = async { while browser.stderr.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_WORDS, read_out).await.is_err() {
+            tracing::warn!("somebody outside the sandbox holds the browser's stderr open");
+        }
+        cause
+    }
+}
+
+enum Failed {
+    Cancelled,
+    Ended(Cause),
+    Other(StartError),
+    Timeout,
+}
+
+fn tail(log: &Mutex<LogRing>) -> String {
+    log.lock().unwrap_or_else(PoisonError::into_inner).tail()
+}
+
+/// The error for a process that ended before it answered: the launcher's, the sandbox's, or the
+/// browser's own.
+fn ended_error(cause: Cause, log: &Mutex<LogRing>) -> StartError {
+    let tail = tail(log);
+    if cause == (Cause::Exited { code: i32::from(launcher::FAILED) })
+        && let Some(line) = tail.lines().rev().find_map(|line| line.strip_prefix(launcher::PREFIX))
+    {
+        return StartError::Spawn(line.to_owned());
+    }
+    let log_tail = if hints::is_sandbox_complaint(&tail) {
+        format!("{}\n{tail}", hints::sandbox_text())
+    } else {
+        tail
+    };
+    StartError::Exited { cause, log_tail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(cause: Cause, lines: &[&str]) -> StartError {
+        let mut ring = LogRing::default();
+        lines.iter().for_each(|line| ring.push(line));
+        ended_error(cause, &Mutex::new(ring))
+    }
+
+    #[test]
+    fn a_failed_step_of_the_launcher_is_told_as_such() {
+        let cause = Cause::Exited { code: 125 };
+        assert_eq!(
+            error(cause, &["lockkeeper launcher: user: EPERM"]),
+            StartError::Spawn("user: EPERM".into())
+        );
+        assert!(matches!(error(cause, &["other"]), StartError::Exited { .. }));
+    }
+
+    #[test]
+    fn a_browser_without_its_sandbox_says_how_to_help_it() {
+        let error = error(Cause::Signalled { signal: 5 }, &["[1:FATAL] No usable sandbox!"]);
+        assert!(error.to_string().contains("user namespaces"), "{error}");
+        assert!(error.to_string().contains("No usable sandbox!"), "{error}");
+    }
+}

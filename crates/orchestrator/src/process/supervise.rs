@@ -1,0 +1,384 @@
+//! The life of one instance: one task that starts, watches, relaunches and ends its browser.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use upstream::Cause;
+
+use super::engine::Engine;
+use super::instance::{Farewell, Instance, Orders, Outcome};
+use super::launch::{Answering, Browser, Home, LaunchFailed};
+use super::log_ring::LogRing;
+use super::outbox::Outbox;
+use super::relaunch::{Decision, Policy};
+use crate::driver::{DriverEvent, GoneWhy, LaunchSpec, StartError, StopReport};
+
+/// How often the kernel's count of memory kills is read, so that a kill of a page long ago is not
+/// taken for the cause of the browser's end.
+const OOM_EVERY: Duration = Duration::from_secs(5);
+
+/// What the task needs.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    engine: Arc<Engine>,
+    instance: Arc<Instance>,
+    spec: LaunchSpec,
+    orders: watch::Receiver<Orders>,
+    outbox: Outbox,
+    log: Arc<Mutex<LogRing>>,
+    policy: Policy,
+    generation: u64,
+    oom_kills: u64,
+}
+
+/// Where the instance stands between two events.
+enum State {
+    Running(Browser),
+    Waiting(Duration),
+    /// No browser runs, and none will be started.
+    Still,
+}
+
+/// How an instance came to its end.
+#[derive(Debug, Default)]
+struct End {
+    exit: Option<Cause>,
+    grace: Duration,
+    began: Option<Instant>,
+}
+
+impl Supervisor {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        instance: Arc<Instance>,
+        spec: LaunchSpec,
+        outbox: Outbox,
+    ) -> Self {
+        let policy = Policy::new(spec.on_crash, spec.on_close, spec.crash_max, spec.crash_window);
+        let (orders, log) = (instance.orders(), Arc::default());
+        Self { engine, instance, spec, orders, outbox, log, policy, generation: 0, oom_kills: 0 }
+    }
+
+    /// Runs the instance from its start until nothing of it is left.
+    pub(crate) async fn run(
+        mut self,
+        started: oneshot::Sender<Result<(), StartError>>,
+        cancel: CancellationToken,
+    ) {
+        let _farewell = Farewell(Arc::clone(&self.instance));
+        let home = match Home::make(&self.engine, &self.spec.lifecycle).await {
+            Ok(home) => home,
+            Err(e) => {
+                self.depart(1, StopReport::default());
+                let _ = started.send(Err(e));
+                return;
+            }
+        };
+        let _ = self.instance.owner.set(Arc::clone(&home.owner));
+        let nursery = self.engine.hunter.spawner.nursery();
+        nursery.adopt_for(self.spec.lifecycle.clone(), Arc::clone(&home.owner));
+        match self.launch(&home, cancel.cancelled()).await {
+            Ok(browser) => {
+                let _ = started.send(Ok(()));
+                let end = self.supervise(&home, browser).await;
+                self.clean_up(home, end, Patience::AsLongAsItTakes).await;
+            }
+            Err(failed) => {
+                let exit = Some(failed.cause);
+                self.clean_up(home, End { exit, ..End::default() }, Patience::Little).await;
+                let _ = started.send(Err(failed.error));
+            }
+        }
+    }
+
+    /// Starts the next generation.
+    async fn launch(
+        &mut self,
+        home: &Home,
+        cancelled: impl Future<Output = ()>,
+    ) -> Result<Browser, LaunchFailed> {
+        self.generation += 1;
+        self.oom_kills = oom_kills(home);
+        self.outbox.push(DriverEvent::Starting { generation: self.generation });
+        self.instance.alive.send_replace(true);
+        let mut orders = self.orders.clone();
+        let interrupted = async {
+            tokio::select! {
+                () = cancelled => {}
+                () = ordered(&mut orders) => {}
+            }
+        };
+        let launched = self.engine.launch(&self.spec, home, &self.log, interrupted).await;
+        match launched {
+            Ok(Answering { browser, url, product, start_time }) => {
+                // Learn who left the browser's session while they can still be asked.
+                self.engine.hunter.tidy().await;
+                let pid = u32::try_from(browser.child.pid()).ok();
+                let generation = self.generation;
+                self.outbox.push(DriverEvent::Ready { generation, url, product, pid, start_time });
+                Ok(browser)
+            }
+            Err(failed) => {
+                self.instance.alive.send_replace(false);
+                Err(failed)
+            }
+        }
+    }
+
+    /// Keeps a browser running until the end is ordered.
+    async fn supervise(&mut self, home: &Home, browser: Browser) -> End {
+        let mut state = State::Running(browser);
+        let mut end = End::default();
+        loop {
+            state = match state {
+                State::Running(browser) => match self.until_end(home, &browser).await {
+                    None => {
+                        end = self.stop_browser(home, browser).await;
+                        State::Still
+                    }
+                    Some(cause) => {
+                        let uptime = browser.spawned.elapsed();
+                        let next = self.handle_end(cause, uptime);
+                        self.engine.bury(home, browser).await;
+                        self.instance.alive.send_replace(false);
+                        end.exit = Some(cause);
+                        next
+                    }
+                },
+                State::Waiting(delay) => {
+                    // Nobody must be told of a generation before they know of the last one's end.
+                    let pause = async {
+                        tokio::time::sleep(delay).await;
+                        self.outbox.delivered().await;
+                    };
+                    tokio::select! {
+                        biased;
+                        () = ordered(&mut self.orders) => State::Still,
+                        () = pause => match self.launch(home, std::future::pending()).await {
+                            Ok(browser) => State::Running(browser),
+                            Err(failed) if self.orders.borrow().ends() => {
+                                self.push_exit(failed.cause, true, failed.uptime, None);
+                                State::Still
+                            }
+                            Err(failed) => {
+                                tracing::warn!(lifecycle = %self.spec.lifecycle,
+                                    error = %failed.error, "a relaunch failed");
+                                self.handle_end(failed.cause, failed.uptime)
+                            }
+                        },
+                    }
+                }
+                State::Still => {
+                    tokio::select! {
+                        biased;
+                        _ = self.orders.wait_for(|orders| orders.stop.is_some()) => return end,
+                        () = deliver_for_ever(&mut self.outbox) => State::Still,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for the browser's own end, or for an order (`None`).
+    async fn until_end(&mut self, home: &Home, browser: &Browser) -> Option<Cause> {
+        let mut sample = tokio::time::interval(OOM_EVERY);
+        sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                // An end that nobody ordered comes first: it is a fact already.
+                cause = browser.child.ended() => return Some(self.refine(home, cause)),
+                () = ordered(&mut self.orders) => return None,
+                () = deliver_for_ever(&mut self.outbox) => {}
+                _ = sample.tick(), if home.owner.leaf().is_some() => {
+                    let kills = oom_kills(home);
+                    if kills > self.oom_kills {
+                        tracing::warn!(lifecycle = %self.spec.lifecycle,
+                            "the kernel ended a page for lack of memory");
+                    }
+                    self.oom_kills = kills;
+                }
+            }
+        }
+    }
+
+    /// The kernel's memory kill looks like any other SIGKILL, but it is counted.
+    fn refine(&self, home: &Home, cause: Cause) -> Cause {
+        let killed = cause == (Cause::Signalled { signal: Signal::KILL.as_raw() });
+        if killed && oom_kills(home) > self.oom_kills { Cause::OomKilled } else { cause }
+    }
+
+    fn push_exit(
+        &mut self,
+        cause: Cause,
+        expected: bool,
+        uptime: Duration,
+        relaunch_in: Option<Duration>,
+    ) {
+        let generation = self.generation;
+        let event = DriverEvent::BrowserExited { generation, cause, expected, uptime, relaunch_in };
+        self.outbox.push(event);
+    }
+
+    /// A browser ended that nobody told to end.
+    fn handle_end(&mut self, cause: Cause, uptime: Duration) -> State {
+        let now = Instant::now().into_std();
+        match self.policy.handle_end(now, cause, chance()) {
+            Decision::Relaunch(delay) => {
+                self.push_exit(cause, false, uptime, Some(delay));
+                State::Waiting(delay)
+            }
+            Decision::Gone(why) => {
+                self.push_exit(cause, false, uptime, None);
+                self.push_gone(cause, why);
+                State::Still
+            }
+        }
+    }
+
+    fn push_gone(&mut self, cause: Cause, why: GoneWhy) {
+        self.outbox.push(DriverEvent::Gone { cause, why });
+    }
+
+    /// SIGTERM, the grace, then force.
+    async fn stop_browser(&mut self, home: &Home, browser: Browser) -> End {
+        let began = Instant::now();
+        if !self.orders.borrow().killed {
+            terminate(&browser);
+        }
+        let cause = loop {
+            let grace = self.orders.borrow_and_update().grace(self.engine.stop_grace);
+            tokio::select! {
+                biased;
+                cause = browser.child.ended() => break Some(cause),
+                () = tokio::time::sleep_until(began + grace) => break None,
+                // Another order may shorten the grace.
+                _ = self.orders.changed() => {}
+            }
+        };
+        let grace = began.elapsed();
+        let uptime = browser.spawned.elapsed();
+        let buried = self.engine.bury(home, browser).await;
+        self.instance.alive.send_replace(false);
+        let exit = cause.unwrap_or(buried);
+        self.push_exit(exit, true, uptime, None);
+        End { exit: Some(exit), grace, began: Some(began) }
+    }
+
+    /// Kills what is left and removes what there is, until nothing is left.
+    async fn clean_up(&mut self, home: Home, end: End, patience: Patience) {
+        let began = end.began.unwrap_or_else(Instant::now);
+        let mut attempt = 0;
+        let mut home = Some(home);
+        let (tries, mut pause) = patience.tries_and_pause();
+        loop {
+            attempt += 1;
+            let mut errors = Vec::new();
+            if let Some(h) = home.take() {
+                match self.engine.remove(&self.spec.lifecycle, h, attempt >= tries).await {
+                    Removal::Done => {}
+                    Removal::SetAside(error) => errors.push(error),
+                    Removal::Left(h, error) => {
+                        errors.push(error);
+                        home = Some(h);
+                    }
+                }
+            }
+            let total = began.elapsed();
+            let report = StopReport { exit: end.exit, grace: end.grace, total, errors };
+            for error in &report.errors {
+                tracing::error!(lifecycle = %self.spec.lifecycle, attempt, error, "cleanup");
+            }
+            if home.is_none() || self.orders.borrow().last {
+                self.depart(attempt, report);
+                return;
+            }
+            self.instance.outcome.send_replace(Some(Outcome { attempt, report, over: false }));
+            tokio::select! {
+                _ = self.orders.wait_for(|orders| orders.attempts > attempt) => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Nothing of the instance is left, or nothing more will be tried.
+    fn depart(&mut self, attempt: u32, report: StopReport) {
+        let undelivered = self.outbox.undelivered();
+        if undelivered > 0 {
+            tracing::warn!(lifecycle = %self.spec.lifecycle, undelivered, "nobody read its events");
+        }
+        self.engine.instances().remove(&self.spec.lifecycle);
+        self.instance.outcome.send_replace(Some(Outcome { attempt, report, over: true }));
+    }
+}
+
+/// Attempts to remove a directory before it is set aside.
+const TRIES: u32 = 10;
+
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// Of somebody who waits for a start that has failed.
+    Little,
+    AsLongAsItTakes,
+}
+
+impl Patience {
+    fn tries_and_pause(self) -> (u32, Duration) {
+        match self {
+            Self::Little => (3, Duration::from_millis(100)),
+            Self::AsLongAsItTakes => (TRIES, Duration::from_secs(1)),
+        }
+    }
+}
+
+/// What became of a sandbox's folders.
+#[derive(Debug)]
+pub(crate) enum Removal {
+    Done,
+    /// They could not be removed, and were moved out of the way.
+    SetAside(String),
+    /// They, or processes, are still there.
+    Left(Home, String),
+}
+
+/// Waits until no browser may run any more.
+async fn ordered(orders: &mut watch::Receiver<Orders>) {
+    if orders.wait_for(Orders::ends).await.is_err() {
+        // The sender lives in the instance, which this task holds.
+        std::future::pending().await
+    }
+}
+
+/// Delivers events in the background of a wait.
+async fn deliver_for_ever(outbox: &mut Outbox) {
+    outbox.delivered().await;
+    std::future::pending().await
+}
+
+/// Asks the browser's whole group to end. The browser must get the signal once only: a second
+/// SIGTERM kills it in the middle of its own orderly end.
+fn terminate(browser: &Browser) {
+    // Nobody has waited for the child, so its pid is still the group's.
+    let group = Pid::from_raw(browser.child.pid());
+    let sent = group.is_some_and(|g| rustix::process::kill_process_group(g, Signal::TERM).is_ok());
+    if !sent {
+        browser.child.signal(Signal::TERM);
+    }
+}
+
+fn oom_kills(home: &Home) -> u64 {
+    home.owner.leaf().map_or(0, super::cgroup::Leaf::oom_kills)
+}
+
+/// A random number of 0 to 1.
+fn chance() -> f64 {
+    getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
+}

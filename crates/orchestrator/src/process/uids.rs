@@ -1,0 +1,242 @@
+//! Users for sandboxes: one each, never shared, not even with another daemon of the same host.
+
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::ops::RangeInclusive;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::config::SetupError;
+
+/// The users of a range.
+#[derive(Debug)]
+pub(crate) struct UidPool {
+    range: RangeInclusive<u32>,
+    locks: PathBuf,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    leased: HashSet<u32>,
+    /// Where the next search begins: a user comes back as late as possible.
+    next: u32,
+}
+
+/// A user that nobody else has until this is dropped. Drop it when no process of the user lives.
+#[must_use = "dropping the lease gives the user to the next sandbox"]
+#[derive(Debug)]
+pub(crate) struct UidLease {
+    uid: u32,
+    state: Arc<Mutex<State>>,
+    /// Holds the host-wide lock, which the kernel releases also when the daemon dies.
+    _lock: File,
+}
+
+impl UidLease {
+    pub(crate) fn uid(&self) -> u32 {
+        self.uid
+    }
+}
+
+impl Drop for UidLease {
+    fn drop(&mut self) {
+        lock(&self.state).leased.remove(&self.uid);
+    }
+}
+
+impl UidPool {
+    /// `seed` spreads the first choice over the range.
+    pub(crate) fn new(
+        range: RangeInclusive<u32>,
+        locks: PathBuf,
+        seed: u32,
+    ) -> Result<Self, SetupError> {
+        if *range.start() == 0 || *range.end() >= u32::MAX - 1 || range.is_empty() {
+            return Err(SetupError::Setting {
+                setting: "sandbox user ids",
+                problem: format!(
+                    "{}-{} is no range of users without root; the default is 60600-61183",
+                    range.start(),
+                    range.end()
+                ),
+            });
+        }
+        DirBuilder::new().recursive(true).mode(0o755).create(&locks).map_err(|e| {
+            SetupError::Users(format!(
+                "the folder of locks {} cannot be made: {e}",
+                locks.display()
+            ))
+        })?;
+        let size = range.end() - range.start() + 1;
+        let next = range.start() + seed % size;
+        let state = Arc::new(Mutex::new(State { leased: HashSet::new(), next }));
+        Ok(Self { range, locks, state })
+    }
+
+    /// A user that is in nobody's hand: not leased here, not locked by another daemon, and not in
+    /// `busy`, the users of living processes.
+    ///
+    /// # Errors
+    /// When a lock file cannot be made, or when all users are taken.
+    pub(crate) fn lease(&self, busy: &HashSet<u32>) -> io::Result<UidLease> {
+        let size = self.range.end() - self.range.start() + 1;
+        for _ in 0..size {
+            let uid = {
+                let mut state = lock(&self.state);
+                let uid = state.next;
+                state.next = if uid == *self.range.end() { *self.range.start() } else { uid + 1 };
+                if busy.contains(&uid) || !state.leased.insert(uid) {
+                    continue;
+                }
+                uid
+            };
+            match self.lock_file(uid) {
+                Ok(Some(lock)) => return Ok(self.leased(uid, lock)),
+                Ok(None) => {
+                    self::lock(&self.state).leased.remove(&uid);
+                }
+                Err(e) => {
+                    self::lock(&self.state).leased.remove(&uid);
+                    return Err(e);
+                }
+            }
+        }
+        Err(io::Error::other(format!(
+            "all {size} sandbox users ({}-{}) are in use",
+            self.range.start(),
+            self.range.end()
+        )))
+    }
+
+    /// This user, if nobody has it; `None` if somebody does, or if it is outside the range.
+    pub(crate) fn lease_exactly(&self, uid: u32) -> io::Result<Option<UidLease>> {
+        if !self.range.contains(&uid) || !lock(&self.state).leased.insert(uid) {
+            return Ok(None);
+        }
+        let locked = self.lock_file(uid);
+        if !matches!(locked, Ok(Some(_))) {
+            lock(&self.state).leased.remove(&uid);
+        }
+        Ok(locked?.map(|lock| self.leased(uid, lock)))
+    }
+
+    fn leased(&self, uid: u32, lock: File) -> UidLease {
+        UidLease { uid, state: Arc::clone(&self.state), _lock: lock }
+    }
+
+    fn lock_file(&self, uid: u32) -> io::Result<Option<File>> {
+        let path = self.locks.join(uid.to_string());
+        let file = File::options().create(true).truncate(false).write(true).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(e)) => Err(e),
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a user namespace knows the whole range. `map` is the text of `/proc/self/uid_map`.
+pub(crate) fn maps(map: &str, range: &RangeInclusive<u32>) -> bool {
+    let mapped = |id: u64| {
+        map.lines().any(|line| {
+            let mut numbers = line.split_ascii_whitespace().map(str::parse::<u64>);
+            match (numbers.next(), numbers.next(), numbers.next()) {
+                (Some(Ok(inside)), Some(Ok(_)), Some(Ok(count))) => {
+                    (inside..inside.saturating_add(count)).contains(&id)
+                }
+                _ => false,
+            }
+        })
+    };
+    range.clone().all(|id| mapped(u64::from(id)))
+}
+
+/// Checks that users can be changed at all: root inside a container may know few of them.
+pub(crate) fn check_mapped(range: &RangeInclusive<u32>) -> Result<(), SetupError> {
+    for path in ["/proc/self/uid_map", "/proc/self/gid_map"] {
+        let map = fs::read_to_string(Path::new(path))
+            .map_err(|e| SetupError::Users(format!("{path} cannot be read: {e}")))?;
+        if !maps(&map, range) {
+            return Err(SetupError::Users(format!(
+                "the daemon is root in a container that does not know the users {}-{}. Run it as an \
+                 ordinary user, map these users, or set a range that is mapped",
+                range.start(),
+                range.end()
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(locks: &Path) -> UidPool {
+        UidPool::new(60_600..=60_602, locks.to_owned(), 1).unwrap()
+    }
+
+    #[test]
+    fn a_user_is_leased_once_and_comes_back_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let pool = pool(dir.path());
+        let none = HashSet::new();
+        let first = pool.lease(&none).unwrap();
+        let (second, third) = (pool.lease(&none).unwrap(), pool.lease(&none).unwrap());
+        assert_eq!([first.uid(), second.uid(), third.uid()], [60_601, 60_602, 60_600]);
+        assert!(pool.lease(&none).unwrap_err().to_string().contains("in use"));
+        drop(second);
+        assert_eq!(pool.lease(&none).unwrap().uid(), 60_602);
+    }
+
+    #[test]
+    fn two_daemons_never_lease_the_same_user() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (pool(dir.path()), pool(dir.path()));
+        let none = HashSet::new();
+        let held = [a.lease(&none).unwrap(), b.lease(&none).unwrap(), a.lease(&none).unwrap()];
+        let users: HashSet<u32> = held.iter().map(UidLease::uid).collect();
+        assert_eq!(users.len(), 3);
+        assert!(b.lease(&none).is_err());
+        assert!(b.lease_exactly(held[0].uid()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_user_with_a_living_process_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let pool = pool(dir.path());
+        assert_eq!(pool.lease(&HashSet::from([60_601, 60_602])).unwrap().uid(), 60_600);
+    }
+
+    #[test]
+    fn a_recorded_user_outside_the_range_is_nobodys() {
+        let dir = tempfile::tempdir().unwrap();
+        let pool = pool(dir.path());
+        assert!(pool.lease_exactly(1000).unwrap().is_none());
+        assert!(pool.lease_exactly(60_600).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_range_with_root_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for range in [0..=10, 5..=u32::MAX] {
+            assert!(UidPool::new(range, dir.path().to_owned(), 0).is_err());
+        }
+    }
+
+    #[test]
+    fn a_map_must_hold_the_whole_range() {
+        assert!(maps("         0          0 4294967295\n", &(60_600..=61_183)));
+        assert!(maps("0 1000 1\n1 100000 65535\n", &(60_600..=61_183)));
+        assert!(!maps("0 1000 1\n", &(60_600..=61_183)));
+        assert!(!maps("0 0 61000\n", &(60_600..=61_183)));
+        assert!(!maps("", &(1..=1)));
+    }
+}
