@@ -1,7 +1,7 @@
 //! Enter and leave, against the two obvious alternatives, on one gate and from 1, 2 and 8 threads.
 //!
 //! `cargo bench -p draingate`. What is compared has to come from the same run.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{
     hint::black_box,

@@ -5,7 +5,7 @@
 //! Models of two threads are searched in full, those of three up to four forced switches: a race
 //! that needs more than that is unknown in practice, and the full search takes hours.
 #![cfg(draingate_loom)]
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{future::Future, pin::pin, task::Context, time::Instant};
 
@@ -50,7 +50,7 @@ fn enter_against_begin_is_counted_or_refused() {
                 assert_eq!(gate.enter().map(drop), Err(Draining), "refused, then let in");
                 return false;
             }
-            left.with_mut(|n| checked_add(n));
+            left.with_mut(checked_add);
             true
         });
 
@@ -86,7 +86,7 @@ fn what_two_holders_did_is_visible_to_who_sees_drained() {
         let workers = work.clone().map(|cell| {
             let pass = gate.enter_owned().unwrap();
             thread::spawn(move || {
-                cell.with_mut(|n| checked_add(n));
+                cell.with_mut(checked_add);
                 drop(pass);
             })
         });
@@ -211,7 +211,7 @@ fn keeper_drop_against_enter_is_refused_or_counted() {
         let left = work.clone();
         let worker = thread::spawn(move || {
             let Ok(_pass) = worker_gate.enter_owned() else { return 0 };
-            left.with_mut(|n| checked_add(n));
+            left.with_mut(checked_add);
             1
         });
         drop(keeper);

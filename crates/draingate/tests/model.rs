@@ -1,6 +1,6 @@
 //! Random sequences of calls against a model that a reader can check at a glance.
 #![cfg(not(draingate_loom))]
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{
     future::Future,

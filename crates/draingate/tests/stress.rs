@@ -1,6 +1,6 @@
 //! The gate on real threads: sixteen enter and leave while one of them begins the drain.
 #![cfg(not(draingate_loom))]
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{
     future::Future,

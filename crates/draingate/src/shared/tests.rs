@@ -58,7 +58,7 @@ impl Wake for Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.lock().unwrap().take() {
+        if let Some(ticket) = lock(&self.ticket).take() {
             self.shared.for_drained.forget(ticket);
         }
         self.shared.release();
