@@ -1,0 +1,239 @@
+//! A session after its 101: relay, watch, end, verdict, report.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use telemetry::Telemetry;
+use telemetry::events::{CdpConnect, CdpDisconnect};
+use telemetry::words::{ContextDetail, EndedBy};
+use tokio::sync::oneshot;
+use upstream::Changes;
+use wsproxy::{CloseCode, CloseFrame, Relay, StopMode, StopSide, Stopper, Terminal};
+
+use crate::close_code::ClientClose;
+use crate::directory::Target;
+use crate::edge::Inner;
+use crate::judge::{Case, Judged};
+use crate::report::{self, Timing};
+use crate::route::Endpoint;
+use crate::stops::Stops;
+use crate::verdict::Verdict;
+
+#[cfg(test)]
+mod tests;
+
+/// What the relay calls the stop of a session whose browser has been replaced.
+pub(crate) const SUPERSEDED: &str = "superseded";
+
+/// A session whose client is about to get, or has got, its 101.
+pub(crate) struct Session {
+    pub(crate) edge: Arc<Inner>,
+    pub(crate) connection_id: Arc<str>,
+    /// The generation of the browser that its socket leads to.
+    pub(crate) generation: u64,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) target: Target,
+    pub(crate) changes: Changes,
+    pub(crate) stops: Stops,
+}
+
+impl Session {
+    /// Publishes that it is open. From here on its end is published exactly once.
+    pub(crate) fn open(&self, event: CdpConnect) -> Record {
+        let telemetry = self.edge.telemetry.clone();
+        telemetry.publish(Some(&self.target.id), event);
+        tracing::debug!(
+            session.id = &*self.connection_id,
+            sandbox.id = &*self.target.id,
+            upstream.generation = self.generation,
+            "session open"
+        );
+        Record {
+            telemetry,
+            sandbox: Arc::clone(&self.target.id),
+            connection_id: Arc::clone(&self.connection_id),
+            generation: self.generation,
+            since: tokio::time::Instant::now().into_std(),
+            open: true,
+        }
+    }
+
+    /// Relays until something ends the session, tells both sides, finds the verdict, reports it.
+    /// What the session holds is given back by the caller, after this.
+    pub(crate) async fn run<C, U>(
+        mut self,
+        record: Record,
+        client: (C, Bytes),
+        upstream: (U, Bytes),
+    ) where
+        C: wsproxy::Endpoint,
+        U: wsproxy::Endpoint,
+    {
+        let (stopper, token) = wsproxy::stop_channel();
+        let relay = Relay::new(client.0, upstream.0, Arc::clone(&self.edge.relay_limits))
+            .with_client_prefix(client.1)
+            .with_upstream_prefix(upstream.1)
+            .with_stop(token)
+            .with_budget(self.edge.budget.clone());
+        let relayed = AssertUnwindSafe(relay.run()).catch_unwind();
+        let ending = tokio::select! {
+            // An order to stop is older than whatever the sockets do in the same moment.
+            biased;
+            never = self.watch(&stopper) => match never {},
+            ending = relayed => ending,
+        };
+        let Ok(ending) = ending else {
+            tracing::error!(session.id = &*self.connection_id, "the relay panicked");
+            let now = (tokio::time::Instant::now().into_std(), SystemTime::now());
+            record.fault(now);
+            return;
+        };
+        let terminal = ending.terminal().clone();
+        let end = report::end_of(&terminal);
+        let case = Case {
+            end: &end,
+            ended_at: terminal.at,
+            dialled: self.generation,
+            endpoint: &self.endpoint,
+            upstream: &self.target.upstream,
+            settings: &self.edge.settings,
+        };
+        let (tell, told) = oneshot::channel();
+        let client_close = async {
+            match told.await {
+                Ok(close) => frame(&close, &terminal),
+                Err(_untold) => terminal.suggested_client_close(),
+            }
+        };
+        let (relay, judged) = tokio::join!(
+            ending.close(client_close),
+            case.judge(&mut self.changes, &mut self.stops, tell),
+        );
+        report::log(&self.connection_id, &relay, &judged);
+        record.close(&terminal, &relay, &judged);
+    }
+
+    /// Turns a stop token and a newer browser into orders to the relay.
+    async fn watch(&mut self, stopper: &Stopper) -> std::convert::Infallible {
+        loop {
+            let state = self.changes.current();
+            if let Some(detail) = self.stops.current() {
+                stopper.stop(wsproxy::Stop {
+                    side: StopSide::Context,
+                    mode: mode(detail),
+                    by: detail.as_str(),
+                });
+                return std::future::pending().await;
+            }
+            if state.is_ready() && state.generation > self.generation {
+                let side = StopSide::Upstream;
+                stopper.stop(wsproxy::Stop { side, mode: StopMode::Soft, by: SUPERSEDED });
+            }
+            tokio::select! {
+                biased;
+                _ = self.stops.wait() => {}
+                _ = self.changes.changed() => {}
+            }
+        }
+    }
+}
+
+/// A forced stop does not wait for the end of a message.
+fn mode(detail: ContextDetail) -> StopMode {
+    match detail {
+        ContextDetail::ForcedStop => StopMode::Hard,
+        ContextDetail::SandboxDeleted
+        | ContextDetail::SandboxPaused
+        | ContextDetail::TtlExpired
+        | ContextDetail::NodeDrain
+        | ContextDetail::AuthRevoked
+        | ContextDetail::RequestCancelled
+        | ContextDetail::IdleTimeout
+        | ContextDetail::InternalError
+        | ContextDetail::OverLimit => StopMode::Soft,
+    }
+}
+
+fn frame(close: &ClientClose, terminal: &Terminal) -> Option<CloseFrame> {
+    match close {
+        ClientClose::Frame { code, text } => {
+            let code = CloseCode::try_from(*code).unwrap_or(CloseCode::INTERNAL);
+            Some(CloseFrame::new(code, text))
+        }
+        ClientClose::Echo => {
+            Some(terminal.close.as_ref().map_or_else(CloseFrame::empty, CloseFrame::echo))
+        }
+        ClientClose::Empty => Some(CloseFrame::empty()),
+        ClientClose::Nothing => None,
+    }
+}
+
+/// The record of an open session: its end is published exactly once, whatever becomes of its task.
+#[must_use = "dropping it publishes a fault as the end of the session"]
+pub(crate) struct Record {
+    telemetry: Telemetry,
+    sandbox: Arc<str>,
+    connection_id: Arc<str>,
+    generation: u64,
+    since: Instant,
+    open: bool,
+}
+
+impl Record {
+    fn close(mut self, terminal: &Terminal, relay: &wsproxy::RelayReport, judged: &Judged) {
+        self.open = false;
+        let timing = Timing {
+            duration: terminal.at.saturating_duration_since(self.since),
+            resolve: judged.at.saturating_duration_since(terminal.at),
+            teardown: relay.teardown,
+        };
+        let event = report::disconnect(&self.connection_id, self.generation, timing, relay, judged);
+        self.telemetry.publish_at(terminal.wall, Some(&self.sandbox), event);
+    }
+
+    /// The end of a session whose own code failed: there is no report to fill it from.
+    fn fault(mut self, (at, wall): (Instant, SystemTime)) {
+        self.publish_fault(at, wall);
+    }
+
+    fn publish_fault(&mut self, at: Instant, wall: SystemTime) {
+        self.open = false;
+        let verdict = Verdict::cancelled(ContextDetail::InternalError);
+        let event = CdpDisconnect {
+            connection_id: (&self.connection_id).into(),
+            generation: self.generation,
+            reason: verdict.reason,
+            detail: verdict.detail,
+            ended_by: EndedBy::Context,
+            close_code: None,
+            first_close: None,
+            upstream_cause: None,
+            new_generation: None,
+            duration_ms: at.saturating_duration_since(self.since).into(),
+            resolve_ms: Duration::ZERO.into(),
+            teardown_ms: Duration::ZERO.into(),
+            message_count: 0,
+            messages_to_browser: 0,
+            messages_to_client: 0,
+            bytes_to_browser: 0,
+            bytes_to_client: 0,
+            mid_frame: false,
+            error: None,
+            telemetry_dropped: 0,
+            telemetry_excluded: 0,
+        };
+        self.telemetry.publish_at(wall, Some(&self.sandbox), event);
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.open {
+            let now = tokio::time::Instant::now().into_std();
+            self.publish_fault(now, SystemTime::now());
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Why a session must end, from the two that may say so: the owner of its sandbox, and the owner
+//! of the edge. The first that is seen stays; a later one changes nothing.
+
+use telemetry::words::ContextDetail;
+use tokio::sync::watch;
+
+pub(crate) type Stop = watch::Receiver<Option<ContextDetail>>;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Stops {
+    sandbox: Stop,
+    edge: Stop,
+    pinned: Option<ContextDetail>,
+}
+
+impl Stops {
+    pub(crate) fn new(sandbox: Stop, edge: Stop) -> Self {
+        Self { sandbox, edge, pinned: None }
+    }
+
+    /// Why the session must end, if it must by now.
+    pub(crate) fn current(&mut self) -> Option<ContextDetail> {
+        if self.pinned.is_none() {
+            let sandbox = *self.sandbox.borrow();
+            self.pinned = sandbox.or_else(|| *self.edge.borrow());
+        }
+        self.pinned
+    }
+
+    /// Waits until the session must end. Never ready if it never must: an owner that goes away
+    /// without a word has given none.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub(crate) async fn wait(&mut self) -> ContextDetail {
+        loop {
+            if let Some(detail) = self.current() {
+                return detail;
+            }
+            tokio::select! {
+                biased;
+                () = set(&mut self.sandbox) => {}
+                () = set(&mut self.edge) => {}
+            }
+        }
+    }
+}
+
+async fn set(stop: &mut Stop) {
+    if stop.wait_for(Option::is_some).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_word_stays_and_silence_is_none() {
+        let (sandbox, sandbox_rx) = watch::channel(None);
+        let (edge, edge_rx) = watch::channel(None);
+        let mut stops = Stops::new(sandbox_rx, edge_rx);
+        assert_eq!(stops.current(), None);
+        drop(sandbox);
+        let waiting = stops.clone();
+        let mut waiting = waiting;
+        let wait = waiting.wait();
+        tokio::pin!(wait);
+        assert!(futures_util::poll!(&mut wait).is_pending());
+        edge.send_replace(Some(ContextDetail::NodeDrain));
+        assert_eq!(wait.await, ContextDetail::NodeDrain);
+        assert_eq!(stops.current(), Some(ContextDetail::NodeDrain));
+        edge.send_replace(Some(ContextDetail::ForcedStop));
+        assert_eq!(stops.wait().await, ContextDetail::NodeDrain);
+    }
+}
