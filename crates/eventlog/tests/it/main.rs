@@ -1,0 +1,7 @@
+//! The facts that hold for a log on every backend.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside of a test module")]
+
+mod memory;
+mod model;
+mod suite;

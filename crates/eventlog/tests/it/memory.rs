@@ -1,0 +1,35 @@
+//! The facts, on logs in memory.
+
+use std::sync::Arc;
+
+use eventlog::memory::MemoryStore;
+use eventlog::{Batch, LogName, LogOptions, ReadLimit, Store};
+
+use crate::suite::{Backend, NOW, facts, payloads};
+
+struct Memory;
+
+impl Backend for Memory {
+    fn start(&mut self) -> Arc<dyn Store> {
+        Arc::new(MemoryStore::default())
+    }
+
+    fn survives(&self) -> bool {
+        false
+    }
+}
+
+facts!(Memory);
+
+#[tokio::test]
+async fn a_store_has_a_cap_whatever_retention_says() {
+    let store = MemoryStore::with_cap(1_000);
+    let name = LogName::new("a").unwrap();
+    let log = store.open(&name, LogOptions::default()).await.unwrap();
+    for _ in 0..100 {
+        log.append(Batch::one(NOW, vec![b'x'; 68]).unwrap()).await.unwrap();
+    }
+    assert_eq!((log.status().bytes, log.status().first), (1_000, 91));
+    let page = log.read_from(91, ReadLimit::default()).await.unwrap();
+    assert_eq!(payloads(&page.records).len(), 10);
+}
