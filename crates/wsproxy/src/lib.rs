@@ -1,18 +1,29 @@
 #![doc = include_str!("../README.md")]
 
 mod close;
+mod closing;
 mod ending;
 mod endpoint;
 mod entropy;
 mod frame;
 #[cfg(feature = "handshake")]
 pub mod handshake;
+mod join;
+mod lane;
 mod limits;
+mod observe;
+mod outbox;
+mod plan;
 mod pool;
+mod quiet;
 mod relay;
 mod report;
 mod rule;
+mod scan;
+mod session;
+mod side;
 mod stop;
+mod tally;
 mod tap;
 mod tcp;
 mod verdict;

@@ -117,8 +117,8 @@ impl Limits {
             let write_stall_client = self.write_stall_client;
             return Err(LimitsError::UserTimeoutBeforeStall { user_timeout, write_stall_client });
         }
-        if self.buffer < Self::MIN_BUFFER || self.buffer < self.whole_frame_max + MAX_HEADER {
-            let least = Self::MIN_BUFFER.max(self.whole_frame_max.saturating_add(MAX_HEADER));
+        let least = self.least_buffer();
+        if self.buffer < least {
             return Err(LimitsError::BufferTooSmall { buffer: self.buffer, least });
         }
         let zero = [
@@ -134,6 +134,11 @@ impl Limits {
             Some((field, _)) => Err(LimitsError::Zero { field }),
             None => Ok(()),
         }
+    }
+
+    /// The smallest buffer that holds every frame that has to be held whole.
+    pub(crate) fn least_buffer(&self) -> usize {
+        Self::MIN_BUFFER.max(self.whole_frame_max.saturating_add(MAX_HEADER))
     }
 }
 

@@ -1,0 +1,395 @@
+//! A running session: one poll moves bytes both ways until nothing moves, then looks at the time.
+
+use crate::close::CloseFrame;
+use crate::endpoint::Endpoint;
+use crate::frame::Sender;
+use crate::lane::{Found, Lane};
+use crate::limits::Limits;
+use crate::observe::{Copying, FromBrowser, FromClient, Observers};
+use crate::pool::Budget;
+use crate::quiet::Quiet;
+use crate::report::{Moment, QuietEnd};
+use crate::scan::Event;
+use crate::side::{Buffers, Input, Output, Side, now};
+use crate::stop::{Stop, StopMode, StopSide, StopToken};
+use crate::tap::Tap;
+use crate::verdict::{Cause, Detail, Vanished};
+use bytes::Bytes;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::time::Sleep;
+
+/// Rounds of one poll. Streams of tokio yield by themselves; this is for those that never do.
+pub(crate) const ROUNDS: u32 = 64;
+
+/// What ended a session, before it is pinned to a time.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) cause: Cause,
+    pub(crate) detail: Detail,
+    pub(crate) mid_frame: bool,
+    pub(crate) close: Option<CloseFrame>,
+    /// A write failed: the peer may have left bytes behind that can still be read.
+    pub(crate) left_bytes: bool,
+    pub(crate) gently: bool,
+}
+
+impl End {
+    pub(crate) fn new(cause: Cause, detail: Detail) -> Self {
+        Self { cause, detail, mid_frame: false, close: None, left_bytes: false, gently: false }
+    }
+
+    fn vanished(cause: Cause, how: Vanished, mid_frame: bool) -> Self {
+        Self { mid_frame, ..Self::new(cause, Detail::Vanished(how)) }
+    }
+
+    fn event(cause: Cause, event: Event) -> Self {
+        match event {
+            Event::Close(close) => {
+                let code = close.code().map(|code| code.get());
+                Self { close: Some(close), ..Self::new(cause, Detail::Closed { code }) }
+            }
+            Event::Broken(rule) => Self::new(cause, Detail::ProtocolError { rule }),
+            Event::TooLarge { limit } => Self::new(cause, Detail::MessageTooLarge { limit }),
+        }
+    }
+
+    fn stopped(stop: &Stop, gently: bool) -> Self {
+        let cause = match stop.side {
+            StopSide::Upstream => Cause::Upstream,
+            StopSide::Context => Cause::Context,
+        };
+        Self { gently, ..Self::new(cause, Detail::Stopped { by: stop.by }) }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Session<C, U> {
+    pub(crate) client: Side<C>,
+    pub(crate) browser: Side<U>,
+    /// From the client to the browser.
+    pub(crate) up: Lane,
+    /// From the browser to the client.
+    pub(crate) down: Lane,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) buffers: Buffers,
+    pub(crate) observers: Observers,
+    pub(crate) started: Moment,
+    pub(crate) quiet_end: Option<QuietEnd>,
+    pub(crate) timer: Timer,
+    stop_token: Option<StopToken>,
+    stop: Option<Stop>,
+    /// The last data byte; kept only if `Limits::idle` is set.
+    last_data: Instant,
+    next_ping: Option<Instant>,
+}
+
+/// What a session is made of.
+pub(crate) struct Parts<C, U> {
+    pub(crate) client: C,
+    pub(crate) upstream: U,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) client_prefix: Bytes,
+    pub(crate) upstream_prefix: Bytes,
+    pub(crate) stop: Option<StopToken>,
+    pub(crate) tap: Option<Tap>,
+    pub(crate) budget: Option<Budget>,
+}
+
+impl<C: Endpoint, U: Endpoint> Session<C, U> {
+    pub(crate) fn new(parts: Parts<C, U>) -> Self {
+        let limits = parts.limits;
+        let now = now();
+        Self {
+            up: Lane::new(Sender::Client, &limits, parts.client_prefix),
+            down: Lane::new(Sender::Browser, &limits, parts.upstream_prefix),
+            client: Side::new(parts.client, Sender::Client),
+            browser: Side::new(parts.upstream, Sender::Browser),
+            buffers: Buffers::new(&limits, parts.budget),
+            observers: Observers {
+                tap: parts.tap.map(|tap| Box::new(Copying::new(tap))),
+                quiet: None,
+            },
+            started: Moment { at: now, wall: SystemTime::now() },
+            quiet_end: None,
+            timer: Timer::default(),
+            stop_token: parts.stop,
+            stop: None,
+            last_data: now,
+            next_ping: limits.ping_interval.map(|interval| now + interval),
+            limits,
+        }
+    }
+
+    /// Goes on until something ends the session. What one poll finds is taken in this order: stop,
+    /// client read, browser read, client write, browser write, time.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if let Some(end) = self.poll_stop(cx) {
+            return Poll::Ready(end);
+        }
+        // Whatever was pending once in this poll wakes the task again.
+        let (mut read_client, mut read_browser) = (true, true);
+        let (mut write_client, mut write_browser) = (true, true);
+        for _ in 0..ROUNDS {
+            let mut moved = false;
+            if read_client && self.up.wants_input() {
+                match self.client.poll_input(&mut self.up, &self.buffers, cx) {
+                    Poll::Pending => read_client = false,
+                    Poll::Ready(input) => {
+                        moved = true;
+                        if let Some(end) = self.take_input(Cause::Client, input) {
+                            return Poll::Ready(end);
+                        }
+                    }
+                }
+            }
+            if read_browser && self.down.wants_input() {
+                match self.browser.poll_input(&mut self.down, &self.buffers, cx) {
+                    Poll::Pending => read_browser = false,
+                    Poll::Ready(input) => {
+                        moved = true;
+                        if let Some(end) = self.take_input(Cause::Upstream, input) {
+                            return Poll::Ready(end);
+                        }
+                    }
+                }
+            }
+            if write_client {
+                match self.write_client(cx) {
+                    Ok(output) => {
+                        moved |= output.any;
+                        write_client = !output.blocked;
+                        self.passed(&output);
+                    }
+                    Err(error) => return Poll::Ready(self.write_failed(Cause::Client, &error, cx)),
+                }
+            }
+            if write_browser {
+                match self.write_browser(cx) {
+                    Ok(output) => {
+                        moved |= output.any;
+                        write_browser = !output.blocked;
+                        self.passed(&output);
+                    }
+                    Err(error) => {
+                        return Poll::Ready(self.write_failed(Cause::Upstream, &error, cx));
+                    }
+                }
+            }
+            if !moved {
+                return self.poll_time(cx).map_or(Poll::Pending, Poll::Ready);
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    pub(crate) fn write_client(&mut self, cx: &mut Context<'_>) -> io::Result<Output> {
+        match &self.observers.quiet {
+            None => self.client.poll_output(&mut self.down, &mut (), cx),
+            Some(_) => {
+                let mut observer = FromBrowser(&mut self.observers);
+                self.client.poll_output(&mut self.down, &mut observer, cx)
+            }
+        }
+    }
+
+    pub(crate) fn write_browser(&mut self, cx: &mut Context<'_>) -> io::Result<Output> {
+        match &self.observers {
+            Observers { tap: None, quiet: None } => {
+                self.browser.poll_output(&mut self.up, &mut (), cx)
+            }
+            Observers { .. } => {
+                let mut observer = FromClient(&mut self.observers);
+                self.browser.poll_output(&mut self.up, &mut observer, cx)
+            }
+        }
+    }
+
+    #[inline]
+    fn take_input(&mut self, from: Cause, input: Input) -> Option<End> {
+        let mid_frame = || match from {
+            Cause::Client => self.up.reads_mid_frame(),
+            Cause::Upstream | Cause::Context => self.down.reads_mid_frame(),
+        };
+        let Found { ping, data, event } = match input {
+            Input::Found(found) => found,
+            Input::Eof => return Some(End::vanished(from, Vanished::Eof, mid_frame())),
+            Input::Failed(error) => {
+                return Some(End::vanished(from, Vanished::from_error(&error), mid_frame()));
+            }
+        };
+        if let Some(payload) = ping {
+            match from {
+                Cause::Client => self.client.outbox.pong(payload),
+                Cause::Upstream | Cause::Context => self.browser.outbox.pong(payload),
+            }
+        }
+        if data && self.limits.idle.is_some() {
+            self.last_data = now();
+        }
+        event.map(|event| End::event(from, event))
+    }
+
+    /// Bytes were written.
+    #[inline]
+    fn passed(&mut self, output: &Output) {
+        if !output.data {
+            return;
+        }
+        if self.limits.idle.is_some() {
+            self.last_data = now();
+        }
+        if let Some(quiet) = &mut self.observers.quiet {
+            quiet.traffic(now());
+        }
+    }
+
+    fn write_failed(&mut self, to: Cause, error: &io::Error, cx: &mut Context<'_>) -> End {
+        let found = match to {
+            Cause::Client => self.client.last_look(&mut self.up, &self.buffers, cx),
+            Cause::Upstream | Cause::Context => {
+                self.browser.last_look(&mut self.down, &self.buffers, cx)
+            }
+        };
+        if let Some(Found { event: Some(event @ Event::Close(_)), .. }) = found {
+            return End::event(to, event);
+        }
+        let mid_frame = match to {
+            Cause::Client => self.up.reads_mid_frame(),
+            Cause::Upstream | Cause::Context => self.down.reads_mid_frame(),
+        };
+        let how = Vanished::from_error(error);
+        End { left_bytes: true, ..End::vanished(to, how, mid_frame) }
+    }
+
+    fn poll_stop(&mut self, cx: &Context<'_>) -> Option<End> {
+        let stop = self.stop_token.as_mut()?.poll_changed(cx)?;
+        self.stop = Some(stop);
+        match stop.mode {
+            StopMode::Quiet { deadline } => {
+                match &mut self.observers.quiet {
+                    Some(quiet) => quiet.set_deadline(deadline),
+                    empty @ None => *empty = Some(Box::new(Quiet::new(deadline, now()))),
+                }
+                None
+            }
+            StopMode::Soft | StopMode::Hard => {
+                if self.observers.quiet.is_some() {
+                    self.quiet_end = Some(QuietEnd::Overruled);
+                }
+                Some(End::stopped(&stop, stop.mode == StopMode::Soft))
+            }
+        }
+    }
+
+    /// Whether the session, which is ending by a stop, is to hurry now.
+    pub(crate) fn poll_harder(&mut self, cx: &Context<'_>) -> bool {
+        let stop = self.stop_token.as_mut().and_then(|token| token.poll_changed(cx));
+        stop.is_some_and(|stop| stop.mode == StopMode::Hard)
+    }
+
+    /// Looks at the time, and asks to be woken when it is time again.
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        loop {
+            let deadline = self.next_deadline();
+            if !self.timer.poll_until(deadline, cx) {
+                return None;
+            }
+            if let Some(end) = self.expired(now(), cx) {
+                return Some(end);
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let limits = &self.limits;
+        let client = self.client.blocked_since().map(|since| since + limits.write_stall_client);
+        let browser = self.browser.blocked_since().map(|since| since + limits.write_stall_upstream);
+        let idle = limits.idle.map(|idle| self.last_data + idle);
+        let quiet = self.observers.quiet.as_ref();
+        let quiet = quiet.map(|quiet| quiet.due(limits.quiet_for, self.is_busy()));
+        [client, browser, idle, quiet, self.next_ping].into_iter().flatten().min()
+    }
+
+    /// Data is on its way.
+    fn is_busy(&self) -> bool {
+        !self.up.wants_input() || !self.down.wants_input()
+    }
+
+    fn expired(&mut self, now: Instant, cx: &Context<'_>) -> Option<End> {
+        let limits = Arc::clone(&self.limits);
+        let over = |since: Option<Instant>, limit: Duration| {
+            since.is_some_and(|since| since + limit <= now)
+        };
+        if over(self.client.blocked_since(), limits.write_stall_client) {
+            let detail = stall(self.client.since_last_ack(), limits.write_stall_client);
+            return Some(End::new(Cause::Client, detail));
+        }
+        if over(self.browser.blocked_since(), limits.write_stall_upstream) {
+            let detail = stall(self.browser.since_last_ack(), limits.write_stall_upstream);
+            return Some(End::new(Cause::Upstream, detail));
+        }
+        if limits.idle.is_some_and(|idle| self.last_data + idle <= now) {
+            return Some(End::new(Cause::Context, Detail::Idle));
+        }
+        if let Some(quiet) = &self.observers.quiet {
+            self.quiet_end = quiet.ended(limits.quiet_for, self.is_busy(), now);
+            if let (Some(_), Some(stop)) = (self.quiet_end, &self.stop) {
+                return Some(End::stopped(stop, true));
+            }
+        }
+        if let (Some(due), Some(interval)) = (self.next_ping, limits.ping_interval)
+            && due <= now
+        {
+            self.next_ping = Some(now + interval);
+            self.client.outbox.ping();
+            cx.waker().wake_by_ref();
+        }
+        None
+    }
+}
+
+/// A write made no progress for `limit`: is the peer alive? A window probe that was answered in the
+/// last three quarters of the time says so, and so does a stream that knows nothing about it.
+fn stall(since_last_ack: Option<Duration>, limit: Duration) -> Detail {
+    match since_last_ack {
+        Some(since) if since > limit * 3 / 4 => Detail::Vanished(Vanished::TimedOut),
+        Some(_) | None => Detail::WriteStalled,
+    }
+}
+
+/// One timer for everything a session waits for. It is armed for the first deadline, and left alone
+/// while deadlines move away: then it fires early, and is armed again.
+#[derive(Debug, Default)]
+pub(crate) struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    /// Whether `deadline` may have come. If not, the task is woken then, or earlier.
+    pub(crate) fn poll_until(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> bool {
+        let Some(deadline) = deadline else {
+            if self.sleep.as_ref().is_some_and(|sleep| sleep.is_elapsed()) {
+                self.sleep = None;
+            }
+            return false;
+        };
+        let deadline = tokio::time::Instant::from_std(deadline);
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if sleep.deadline() > deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        if sleep.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.sleep = None;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! One peer of a session: its stream, our control frames to it, and how long it keeps us waiting.
+
+use crate::endpoint::Endpoint;
+use crate::frame::Sender;
+use crate::lane::{Found, Lane};
+use crate::limits::Limits;
+use crate::outbox::{Control, Outbox};
+use crate::pool::{Budget, Lease};
+use crate::tally::Observe;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::io::ReadBuf;
+
+/// The clock of tokio, so that paused time works.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Where buffers are borrowed.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    full: usize,
+    least: usize,
+    budget: Option<Budget>,
+}
+
+impl Buffers {
+    pub(crate) fn new(limits: &Limits, budget: Option<Budget>) -> Self {
+        Self { full: limits.buffer, least: limits.least_buffer(), budget }
+    }
+
+    #[inline]
+    fn take(&self, needed: usize) -> Lease {
+        Lease::take(self.full, self.least.max(needed), self.budget.as_ref())
+    }
+}
+
+/// What a read found.
+pub(crate) enum Input {
+    Found(Found),
+    Eof,
+    Failed(io::Error),
+}
+
+/// What a round of writes did.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    pub(crate) any: bool,
+    pub(crate) data: bool,
+    /// Something is left to write, and the task is woken when it can be.
+    pub(crate) blocked: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Side<E> {
+    /// `None` once it is closed.
+    pub(crate) io: Option<E>,
+    pub(crate) outbox: Outbox,
+    needs_flush: bool,
+    blocked_since: Option<Instant>,
+    stalled: Duration,
+    pub(crate) pongs_sent: u64,
+    pub(crate) close_sent: bool,
+}
+
+impl<E: Endpoint> Side<E> {
+    /// `peer` is who is at the other end.
+    pub(crate) fn new(io: E, peer: Sender) -> Self {
+        let role = match peer {
+            Sender::Client => Sender::Browser,
+            Sender::Browser => Sender::Client,
+        };
+        Self {
+            io: Some(io),
+            outbox: Outbox::new(role),
+            needs_flush: false,
+            blocked_since: None,
+            stalled: Duration::ZERO,
+            pongs_sent: 0,
+            close_sent: false,
+        }
+    }
+
+    /// Since when a write waits without a byte of progress.
+    pub(crate) fn blocked_since(&self) -> Option<Instant> {
+        self.blocked_since
+    }
+
+    /// How long writes waited, added up.
+    pub(crate) fn stalled(&self) -> Duration {
+        self.stalled
+    }
+
+    pub(crate) fn since_last_ack(&self) -> Option<Duration> {
+        self.io.as_ref().and_then(Endpoint::since_last_ack)
+    }
+
+    /// One read into the lane that leads away from here. Only if the lane wants input.
+    #[inline]
+    pub(crate) fn poll_input(
+        &mut self,
+        lane: &mut Lane,
+        buffers: &Buffers,
+        cx: &mut Context<'_>,
+    ) -> Poll<Input> {
+        if let Some(found) = lane.take_held(|needed| buffers.take(needed)) {
+            return Poll::Ready(Input::Found(found));
+        }
+        let Some(io) = &mut self.io else { return Poll::Pending };
+        match io.poll_readable(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Input::Failed(error)),
+            Poll::Pending => {
+                lane.park();
+                return Poll::Pending;
+            }
+        }
+        let mut buf = ReadBuf::new(lane.room(|needed| buffers.take(needed)));
+        match Pin::new(io).poll_read(cx, &mut buf) {
+            Poll::Ready(Ok(())) => {
+                let n = buf.filled().len();
+                Poll::Ready(if n == 0 { Input::Eof } else { Input::Found(lane.filled(n)) })
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Input::Failed(error)),
+            Poll::Pending => {
+                lane.park();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// After a failed write: what the peer sent before, without waiting.
+    pub(crate) fn last_look(
+        &mut self,
+        lane: &mut Lane,
+        buffers: &Buffers,
+        cx: &mut Context<'_>,
+    ) -> Option<Found> {
+        let mut buf = ReadBuf::new(lane.room_behind(|needed| buffers.take(needed))?);
+        let read = Pin::new(self.io.as_mut()?).poll_read(cx, &mut buf);
+        let n = buf.filled().len();
+        match read {
+            Poll::Ready(Ok(())) if n > 0 => Some(lane.filled(n)),
+            Poll::Ready(_) | Poll::Pending => None,
+        }
+    }
+
+    /// One read that is thrown away. Ready with whether there may be more.
+    pub(crate) fn poll_swallow(&mut self, buffers: &Buffers, cx: &mut Context<'_>) -> Poll<bool> {
+        let Some(io) = &mut self.io else { return Poll::Ready(false) };
+        if ready!(io.poll_readable(cx)).is_err() {
+            return Poll::Ready(false);
+        }
+        let mut lease = buffers.take(1);
+        let mut buf = ReadBuf::new(lease.bytes_mut());
+        let read = ready!(Pin::new(io).poll_read(cx, &mut buf));
+        Poll::Ready(read.is_ok() && !buf.filled().is_empty())
+    }
+
+    /// Writes what the lane that leads here holds, and our own frames where they fit.
+    #[inline]
+    pub(crate) fn poll_output(
+        &mut self,
+        lane: &mut Lane,
+        observer: &mut impl Observe,
+        cx: &mut Context<'_>,
+    ) -> io::Result<Output> {
+        let mut output = Output::default();
+        let Some(io) = &mut self.io else { return Ok(output) };
+        loop {
+            let waiting = self.outbox.is_waiting();
+            if waiting && lane.at_boundary() {
+                self.outbox.begin();
+            }
+            let own = self.outbox.is_writing();
+            let bytes = match (own, waiting) {
+                (true, _) => self.outbox.front(),
+                (false, true) => lane.front_to_boundary(),
+                (false, false) => lane.front(),
+            };
+            if bytes.is_empty() {
+                break;
+            }
+            let n = match Pin::new(&mut *io).poll_write(cx, bytes) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(n)) => n,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => {
+                    output.blocked = true;
+                    break;
+                }
+            };
+            output.any = true;
+            self.needs_flush = true;
+            if own {
+                match self.outbox.wrote(n) {
+                    Some(Control::Pong) => self.pongs_sent += 1,
+                    Some(Control::Close) => self.close_sent = true,
+                    Some(Control::Ping) | None => {}
+                }
+            } else {
+                output.data = true;
+                lane.wrote(n, observer);
+            }
+        }
+        if self.needs_flush {
+            match Pin::new(&mut *io).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.needs_flush = false,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => output.blocked = true,
+            }
+        }
+        self.account(&output);
+        Ok(output)
+    }
+
+    /// Keeps the time that writes wait. Reads the clock only if one does.
+    #[inline]
+    fn account(&mut self, output: &Output) {
+        if output.any
+            && let Some(since) = self.blocked_since.take()
+        {
+            self.stalled += now().saturating_duration_since(since);
+        }
+        if output.blocked {
+            if self.blocked_since.is_none() {
+                self.blocked_since = Some(now());
+            }
+        } else if let Some(since) = self.blocked_since.take() {
+            // Only a flush was left.
+            self.stalled += now().saturating_duration_since(since);
+        }
+    }
+
+    /// Whether everything that was written has been flushed too.
+    pub(crate) fn is_flushed(&self) -> bool {
+        !self.needs_flush
+    }
+
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.io {
+            Some(io) => Pin::new(io).poll_shutdown(cx).map(|_| ()),
+            None => Poll::Ready(()),
+        }
+    }
+}
