@@ -1,4 +1,21 @@
 //! Sandbox lifecycle, drivers, TTL, REST API, node status, drain.
 
+pub mod browsers;
+pub mod config;
 pub mod driver;
+pub mod ids;
+pub mod launch;
+pub mod lifecycle;
+pub mod node;
 pub mod process;
+pub mod registry;
+pub mod urls;
+
+mod shell;
+
+pub use config::{Config, Template};
+pub use shell::{
+    Blocker, ChangeError, CreateError, DeleteError, DeleteOptions, DrainCounts, DrainTotals,
+    ForceError, ForceReason, ForceReport, LifeStep, ListFilter, LiveSandbox, LookupError,
+    OperatorDrain, Orchestrator, Page, Snapshot, Stuck,
+};

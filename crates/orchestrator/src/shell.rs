@@ -1,0 +1,240 @@
+//! The async service around the pure parts.
+//!
+//! Every change goes through [`Shared::change`]: one lock, no await inside. What a change means for
+//! others (events, session gates, waiters, the timer) follows inside the same lock, so that all see
+//! the same order.
+
+mod blockers;
+mod create;
+mod delete;
+mod drain;
+mod events;
+mod force;
+mod handles;
+mod lookup;
+mod snapshot;
+mod start;
+mod status;
+mod stop;
+mod task;
+mod timers;
+mod update;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use draingate::{Gate, Keeper};
+use telemetry::Telemetry;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::blockers::{Blocker, DrainCounts};
+pub use self::create::CreateError;
+pub use self::delete::{DeleteError, DeleteOptions};
+use self::drain::DrainState;
+pub use self::drain::{DrainTotals, OperatorDrain};
+pub use self::force::{ForceError, ForceReason, ForceReport, Stuck};
+use self::handles::Handles;
+pub use self::handles::LifeStep;
+pub use self::lookup::{LiveSandbox, LookupError};
+pub use self::snapshot::{ListFilter, Page, Snapshot};
+pub use self::update::ChangeError;
+use crate::config::Config;
+use crate::driver::{Capabilities, Driver, ReclaimError, ReclaimReport};
+use crate::ids::LifecycleId;
+use crate::lifecycle::{Event, State};
+use crate::node::Node;
+use crate::registry::{Change, Moment, Registry, Tally};
+
+/// Runs the sandboxes of one node. Clones are handles to the same node.
+#[derive(Clone)]
+pub struct Orchestrator {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    config: Config,
+    capabilities: Capabilities,
+    driver: Arc<dyn Driver>,
+    telemetry: Telemetry,
+    core: Mutex<Core>,
+    /// Users' requests; its passes live until a start is ready or has failed.
+    server: Keeper,
+    /// Starts of lifecycles, inside the server's passes.
+    factory: Keeper,
+    server_gate: Gate,
+    factory_gate: Gate,
+    tally: watch::Sender<Tally>,
+    timer: Notify,
+    tasks: TaskTracker,
+    /// Ends every task that still waits for something, once the processes are dead.
+    abandon: CancellationToken,
+}
+
+/// What the one lock protects.
+struct Core {
+    node: Node,
+    status_changed: Moment,
+    registry: Registry<Arc<Handles>>,
+    drain: DrainState,
+}
+
+impl Orchestrator {
+    /// A node that admits nothing before [`Self::reclaim`] has succeeded.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn new(config: Config, driver: Arc<dyn Driver>, telemetry: Telemetry) -> Self {
+        let (server, factory) = (Keeper::new(), Keeper::new());
+        let registry = Registry::new(config.bounds());
+        let core = Core {
+            node: Node::new(),
+            status_changed: now(),
+            registry,
+            drain: DrainState::default(),
+        };
+        let shared = Arc::new(Shared {
+            capabilities: driver.capabilities(),
+            config,
+            driver,
+            telemetry,
+            core: Mutex::new(core),
+            server_gate: server.gate(),
+            factory_gate: factory.gate(),
+            server,
+            factory,
+            tally: watch::Sender::new(Tally::default()),
+            timer: Notify::new(),
+            tasks: TaskTracker::new(),
+            abandon: CancellationToken::new(),
+        });
+        shared.tasks.spawn(timers::run(Arc::clone(&shared)));
+        Self { shared }
+    }
+
+    /// What the node was told at start.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// What its driver can do.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.shared.capabilities
+    }
+
+    /// Ends what an earlier daemon left and then opens the door. Creates are refused as not ready
+    /// until it has succeeded.
+    ///
+    /// # Errors
+    /// When what was left cannot be listed; the node is then unhealthy and stays closed.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: the door stays closed until it is called again.
+    pub async fn reclaim(&self) -> Result<ReclaimReport, ReclaimError> {
+        self.shared.judge(|node| node.starting("reclaiming"));
+        let outcome = self.shared.driver.reclaim().await;
+        match &outcome {
+            Ok(report) => {
+                for lifecycle in &report.ended {
+                    events::node_restart(&self.shared.telemetry, lifecycle);
+                }
+                tracing::info!(
+                    reclaim.lifecycles = report.ended.len(),
+                    reclaim.processes = report.killed,
+                    "what an earlier daemon left has been cleared"
+                );
+                self.shared.judge(|node| node.judge(Ok(())));
+            }
+            Err(error) => {
+                tracing::error!(error = %error, "what an earlier daemon left is still there");
+                self.shared.judge(|node| node.judge(Err(error.to_string())));
+            }
+        }
+        outcome
+    }
+
+    /// Ends every task and the driver; sandboxes should have ended before. What still hangs is
+    /// left behind without being waited for, its processes having been killed by the force stop.
+    pub async fn close(&self) {
+        self.tell_stuck_ends();
+        self.shared.abandon.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+        self.shared.driver.close().await;
+    }
+}
+
+impl fmt::Debug for Orchestrator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tally = *self.shared.tally.borrow();
+        f.debug_struct("Orchestrator").field("tally", &tally).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `f` on the registry and tells everyone what changed.
+    fn change(
+        &self,
+        f: impl FnOnce(&mut Registry<Arc<Handles>>, Moment) -> Vec<Change<Arc<Handles>>>,
+    ) {
+        let mut core = self.lock();
+        let changes = f(&mut core.registry, now());
+        self.tell(&mut core, &changes);
+    }
+
+    /// Tells one incarnation that something happened.
+    fn apply(&self, lifecycle: &LifecycleId, event: &Event) {
+        self.change(|registry, now| registry.apply(lifecycle, event, now));
+    }
+
+    /// What changes mean for others, in the order in which they happened. The caller holds the lock.
+    fn tell(&self, core: &mut Core, changes: &[Change<Arc<Handles>>]) {
+        for change in changes {
+            tracing::info!(
+                sandbox.id = %change.record.id,
+                lifecycle.id = %change.record.lifecycle,
+                from = change.from.word().as_str(),
+                to = change.to.word().as_str(),
+                reason = change.to.stop().map(|stop| stop.reason.as_str()),
+                detail = change.to.stop().map(|stop| stop.detail.as_str()),
+                "sandbox state"
+            );
+            match &change.to {
+                State::Stopping(stop) => change.handle.end_sessions(stop),
+                State::Stopped(stop) => {
+                    change.handle.end_sessions(stop);
+                    core.drain.totals.stopped += 1;
+                    core.drain.totals.sessions_closed += change.handle.sessions_cut();
+                }
+                State::Requested
+                | State::Starting
+                | State::Running
+                | State::Pausing { .. }
+                | State::Checkpointing { .. }
+                | State::Paused { .. }
+                | State::Resuming => {}
+            }
+            events::changed(self, change);
+            change.handle.progress.send_modify(|progress| progress.state = change.to.clone());
+        }
+        self.settled(core);
+    }
+
+    /// Wakes those who wait for numbers or deadlines. The caller holds the lock.
+    fn settled(&self, core: &mut Core) {
+        let tally = core.registry.tally();
+        self.tally.send_if_modified(|old| std::mem::replace(old, tally) != tally);
+        self.timer.notify_one();
+        self.operator_finished(core);
+    }
+}
+
+/// The present on both clocks; paused time is followed.
+fn now() -> Moment {
+    Moment { instant: tokio::time::Instant::now().into_std(), wall: std::time::SystemTime::now() }
+}

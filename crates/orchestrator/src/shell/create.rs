@@ -1,0 +1,227 @@
+//! From a request to a ready sandbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lockkeeper_api::CreateRequest;
+use telemetry::words::{CreateRefused, StopReason};
+use upstream::Publisher;
+
+use super::handles::Handles;
+use super::{Orchestrator, Shared, Snapshot, events, now, task};
+use crate::driver::OnExit;
+use crate::ids::{ExecutionId, LifecycleId, SandboxId, random_lifecycle};
+use crate::launch::{Plan, PlanError};
+use crate::lifecycle::{Event, State, Stop};
+use crate::node::DoorRefusal;
+use crate::registry::{Admission, AdmitRefusal, NewSandbox};
+
+/// Why there is no new sandbox. None of these leaves anything behind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CreateError {
+    /// The request itself.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The node takes no new work.
+    #[error(transparent)]
+    Door(#[from] DoorRefusal),
+    /// The id is in use, or there is no room.
+    #[error(transparent)]
+    Admit(#[from] AdmitRefusal),
+    /// No start slot became free in time.
+    #[error("no start slot became free within {waited:?}; try again in {retry:?}, or another node")]
+    QueueTimeout {
+        /// How long it waited.
+        waited: Duration,
+        /// When one may be free.
+        retry: Duration,
+    },
+    /// It was deleted before it was ready.
+    #[error("the sandbox was deleted before it was ready ({0})")]
+    Deleted(String),
+    /// It was not ready in time.
+    #[error("the sandbox was not ready within {0:?}")]
+    Timeout(Duration),
+    /// The browser did not start.
+    #[error("{0}")]
+    StartFailed(String),
+    /// The node was told to stop everything at once.
+    #[error("the node was stopped by force before the sandbox was ready; use another node")]
+    ForceStopped,
+}
+
+impl CreateError {
+    /// A stable word for logs and metric labels.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Plan(PlanError::Invalid(_)) => "bad_request",
+            Self::Plan(PlanError::UnknownTemplate { .. }) => "unknown_template",
+            Self::Plan(PlanError::Unsupported { .. }) => "unsupported",
+            Self::Door(_) => "door",
+            Self::Admit(AdmitRefusal::Exists { .. }) => "exists",
+            Self::Admit(AdmitRefusal::Full { .. }) => "full",
+            Self::Admit(AdmitRefusal::Busy { .. }) | Self::QueueTimeout { .. } => "busy",
+            Self::Deleted(_) => "deleted",
+            Self::Timeout(_) => "start_timeout",
+            Self::StartFailed(_) => "start_failed",
+            Self::ForceStopped => "force_stopped",
+        }
+    }
+
+    fn refused_word(&self) -> Option<CreateRefused> {
+        match self {
+            Self::Plan(_) | Self::Admit(AdmitRefusal::Exists { .. }) => {
+                Some(CreateRefused::BadRequest)
+            }
+            Self::Door(_) | Self::ForceStopped => Some(CreateRefused::Draining),
+            Self::Admit(AdmitRefusal::Full { .. }) => Some(CreateRefused::NoCapacity),
+            Self::Admit(AdmitRefusal::Busy { .. }) | Self::QueueTimeout { .. } => {
+                Some(CreateRefused::Busy)
+            }
+            Self::Timeout(_) | Self::StartFailed(_) => Some(CreateRefused::DriverError),
+            Self::Deleted(_) => None,
+        }
+    }
+}
+
+impl Orchestrator {
+    /// Creates a sandbox and answers when it is ready.
+    ///
+    /// What is admitted is not failed by a drain that begins afterwards: the drain waits for it.
+    ///
+    /// # Errors
+    /// See [`CreateError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future means that the client is gone. With an id of the client's own the start
+    /// goes on; with an id that the node made, and nobody knows, it is undone.
+    pub async fn create(&self, request: CreateRequest) -> Result<Snapshot, CreateError> {
+        let shared = &self.shared;
+        let asked = now();
+        let id = request.id.clone();
+        let outcome = self.create_inner(request).await;
+        if let Err(error) = &outcome {
+            tracing::info!(
+                sandbox.id = id.as_deref(),
+                error = %error,
+                kind = error.kind(),
+                "create refused"
+            );
+            if let Some(word) = error.refused_word() {
+                let waited = match error {
+                    CreateError::QueueTimeout { waited, .. } => *waited,
+                    _ => Duration::ZERO,
+                };
+                // An id that is no id is not put into events.
+                let id = id.as_deref().filter(|id| id.parse::<SandboxId>().is_ok());
+                events::refused(shared, id, word, waited);
+            }
+        }
+        tracing::debug!(took = ?now().instant.duration_since(asked.instant), "create answered");
+        outcome
+    }
+
+    async fn create_inner(&self, request: CreateRequest) -> Result<Snapshot, CreateError> {
+        let shared = &self.shared;
+        let plan = Plan::new(request, &shared.config, &shared.capabilities)?;
+        let known_id = plan.id.is_some();
+        let handles = shared.admit(plan)?;
+        let mut client = Client { shared, lifecycle: &handles.lifecycle, leaves: !known_id };
+        let mut progress = handles.progress.subscribe();
+        let settled = |state: &State| !matches!(state, State::Requested | State::Starting);
+        // The sender lives in `handles`, so the wait ends with a state.
+        let state = match progress.wait_for(|progress| settled(&progress.state)).await {
+            Ok(progress) => progress.state.clone(),
+            Err(_) => handles.progress.borrow().state.clone(),
+        };
+        client.leaves = false;
+        let snapshot = self.snapshot_of(&handles.lifecycle);
+        match (snapshot, state.stop()) {
+            // It was ready; if it has ended since, the answer says so.
+            (Some(snapshot), _) if snapshot.record().ready.is_some() => Ok(snapshot),
+            (snapshot, Some(stop)) => Err(shared.create_error(stop, snapshot.as_ref())),
+            (Some(snapshot), None) => Ok(snapshot),
+            (None, None) => Err(CreateError::Deleted("it has ended".to_owned())),
+        }
+    }
+}
+
+/// A client that waits for its sandbox.
+struct Client<'a> {
+    shared: &'a Arc<Shared>,
+    lifecycle: &'a LifecycleId,
+    /// Whether its going away undoes the start.
+    leaves: bool,
+}
+
+impl Drop for Client<'_> {
+    fn drop(&mut self) {
+        if self.leaves {
+            self.shared.apply(self.lifecycle, &Event::Abandoned);
+        }
+    }
+}
+
+impl Shared {
+    /// Door, server pass, id, capacity and start slot, in this order and in one step; then the task
+    /// that the pass moves into.
+    fn admit(self: &Arc<Self>, plan: Plan) -> Result<Arc<Handles>, CreateError> {
+        let new = NewSandbox {
+            id: plan.id.clone().unwrap_or_else(SandboxId::random),
+            lifecycle: random_lifecycle(),
+            execution: ExecutionId::random(),
+            template: plan.template.clone(),
+            flavour: plan.flavour,
+            labels: plan.labels.clone(),
+            ttl: plan.ttl,
+            idle: plan.idle,
+            queue_timeout: plan.queue_timeout,
+            create_timeout: self.config.create_timeout,
+        };
+        let (id, lifecycle) = (new.id.clone(), new.lifecycle.clone());
+        let mut core = self.lock();
+        let now = now();
+        core.node.admit()?;
+        let pass = self.server_gate.enter_owned().map_err(|_| DoorRefusal::Draining)?;
+        core.registry.may_admit(&new, now.instant)?;
+        let publisher = Publisher::new(plan.on_crash == OnExit::Relaunch);
+        let handles = Arc::new(Handles::new(id, lifecycle, State::Requested, publisher.upstream()));
+        if core.registry.admit(new, Arc::clone(&handles), now)? == Admission::Starting {
+            handles.progress.send_modify(|progress| progress.state = State::Starting);
+            if let Some(sandbox) = core.registry.by_lifecycle(&handles.lifecycle) {
+                events::created(self, &sandbox.record);
+            }
+        }
+        self.settled(&mut core);
+        drop(core);
+        let life = task::Life::new(Arc::clone(self), Arc::clone(&handles), publisher);
+        self.tasks.spawn(life.run(plan, pass));
+        Ok(handles)
+    }
+
+    /// What a start that came to nothing means to the client that waits for it.
+    fn create_error(&self, stop: &Stop, snapshot: Option<&Snapshot>) -> CreateError {
+        match stop.reason {
+            // The client is still here, so it was not its leaving that cancelled the start.
+            StopReason::StartCancelled => {
+                let waited = snapshot.map_or(Duration::ZERO, Snapshot::age);
+                CreateError::QueueTimeout { waited, retry: self.lock().registry.busy_hint() }
+            }
+            StopReason::Request => CreateError::Deleted(stop.detail.clone()),
+            StopReason::StartTimeout => CreateError::Timeout(self.config.create_timeout),
+            StopReason::NodeDrain | StopReason::ForceStop => CreateError::ForceStopped,
+            StopReason::StartFailed
+            | StopReason::Oom
+            | StopReason::BrowserClosed
+            | StopReason::BrowserCrashed
+            | StopReason::BrowserGaveUp
+            | StopReason::RunnerExited
+            | StopReason::RunFinished
+            | StopReason::Ttl
+            | StopReason::Idle
+            | StopReason::PauseFailed
+            | StopReason::CheckpointFailed
+            | StopReason::NodeRestart => CreateError::StartFailed(stop.detail.clone()),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! From changes to telemetry.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use telemetry::Telemetry;
+use telemetry::events::{
+    BrowserExited, BrowserRestarted, BrowserStarted, DrainFinished, DrainForced, DrainStarted,
+    NodeStatusChanged, SandboxCreateRefused, SandboxCreated, SandboxReady, SandboxStateChanged,
+    SandboxStopped, SandboxStopping, SandboxUpdated,
+};
+use telemetry::value::{Id, Millis, Text};
+use telemetry::words::{
+    self, CreateRefused, DrainOutcome, DrainTrigger, Exit, ExitKind, ForceCause, RequestedBy,
+    StopReason, UpstreamSource,
+};
+use upstream::Cause;
+
+use super::drain::Operator;
+use super::handles::Handles;
+use super::{Core, Shared, now};
+use crate::browsers::{Exited, Restarted, Started};
+use crate::ids::LifecycleId;
+use crate::lifecycle::{State, Stop};
+use crate::node::NodeStatus;
+use crate::registry::{Change, Record};
+
+/// One event for each change.
+pub(super) fn changed(shared: &Shared, change: &Change<Arc<Handles>>) {
+    let record = &change.record;
+    match (&change.from, &change.to) {
+        (State::Requested, State::Starting) => created(shared, record),
+        (State::Starting, State::Running) => ready(shared, record),
+        (_, State::Stopping(stop)) => {
+            let event = SandboxStopping {
+                lifecycle_id: Some(lifecycle_id(&record.lifecycle)),
+                stop_reason: stop.reason,
+                stop_detail: detail(stop),
+                grace_ms: None,
+            };
+            shared.telemetry.publish(Some(record.id.as_str()), event);
+        }
+        (_, State::Stopped(stop)) => stopped(shared, record, &change.handle, stop),
+        (from, to) => {
+            let event = SandboxStateChanged {
+                lifecycle_id: Some(lifecycle_id(&record.lifecycle)),
+                from: state_word(from),
+                to: state_word(to),
+            };
+            shared.telemetry.publish(Some(record.id.as_str()), event);
+        }
+    }
+}
+
+/// A sandbox has its start slot.
+pub(super) fn created(shared: &Shared, record: &Record) {
+    let started = record.started.map_or(record.created.instant, |moment| moment.instant);
+    let event = SandboxCreated {
+        lifecycle_id: Some(lifecycle_id(&record.lifecycle)),
+        driver: Text::from(shared.config.driver_name),
+        warm: false,
+        queue_ms: Millis(started.saturating_duration_since(record.created.instant)),
+        ttl_ms: (!record.ttl.is_zero()).then_some(Millis(record.ttl)),
+    };
+    shared.telemetry.publish(Some(record.id.as_str()), event);
+}
+
+fn ready(shared: &Shared, record: &Record) {
+    let ready = record.ready.map_or(record.created.instant, |moment| moment.instant);
+    let event = SandboxReady {
+        lifecycle_id: Some(lifecycle_id(&record.lifecycle)),
+        create_ms: Millis(ready.saturating_duration_since(record.created.instant)),
+        generation: record.browser.generation,
+    };
+    shared.telemetry.publish(Some(record.id.as_str()), event);
+}
+
+/// The last event of a sandbox; told once, whoever comes first.
+pub(super) fn stopped(shared: &Shared, record: &Record, handles: &Handles, stop: &Stop) {
+    if !handles.take_end() {
+        return;
+    }
+    let end = handles.end();
+    let lifetime = record.ready.map(|ready| now().instant.saturating_duration_since(ready.instant));
+    let event = SandboxStopped {
+        lifecycle_id: Some(lifecycle_id(&record.lifecycle)),
+        stop_reason: stop.reason,
+        stop_detail: detail(stop),
+        lifetime_ms: lifetime.map(Millis),
+        exit: end.exit.map(exit),
+        cleanup_ms: Millis(end.cleanup),
+        cleanup_errors: end.cleanup_errors,
+        sessions_cut: handles.sessions_cut(),
+    };
+    shared.telemetry.publish(Some(record.id.as_str()), event);
+}
+
+/// An incarnation that an earlier daemon left behind was ended.
+pub(super) fn node_restart(telemetry: &Telemetry, lifecycle: &LifecycleId) {
+    let event = SandboxStopped {
+        lifecycle_id: Some(lifecycle_id(lifecycle)),
+        stop_reason: StopReason::NodeRestart,
+        stop_detail: Some(Text::from("the daemon died; its successor ended what was left")),
+        lifetime_ms: None,
+        exit: None,
+        cleanup_ms: Millis(Duration::ZERO),
+        cleanup_errors: 0,
+        sessions_cut: 0,
+    };
+    telemetry.publish(None, event);
+}
+
+pub(super) fn refused(shared: &Shared, id: Option<&str>, detail: CreateRefused, queued: Duration) {
+    let event = SandboxCreateRefused { detail, queue_ms: Millis(queued) };
+    shared.telemetry.publish(id, event);
+}
+
+pub(super) fn updated(shared: &Shared, record: &Record, changed: &[&'static str]) {
+    let event = SandboxUpdated {
+        lifecycle_id: Some(lifecycle_id(&record.lifecycle)),
+        changed: changed.iter().map(|name| Text::from(*name)).collect(),
+        ttl_ms: (!record.ttl.is_zero()).then_some(Millis(record.ttl)),
+    };
+    shared.telemetry.publish(Some(record.id.as_str()), event);
+}
+
+pub(super) fn node_status(telemetry: &Telemetry, from: NodeStatus, to: NodeStatus) {
+    telemetry.publish(None, NodeStatusChanged { from: status_word(from), to: status_word(to) });
+}
+
+/// An operator's drain has begun. Those of a shutdown are told by whoever runs it.
+pub(super) fn drain_started(shared: &Shared, core: &Core) {
+    let Some(operator) = core.drain.operator() else { return };
+    let counts = core.drain_counts();
+    let event = DrainStarted {
+        trigger: DrainTrigger::Api,
+        deadline_ms: operator.deadline.map(Millis),
+        phase: Text::from(core.drain.phase()),
+        elapsed_ms: Millis(Duration::ZERO),
+        live: counts.live,
+        starting: counts.starting,
+        sessions: counts.sessions,
+        runs: 0,
+        saves: 0,
+    };
+    shared.telemetry.publish(None, event);
+}
+
+pub(super) fn drain_forced(shared: &Shared, core: &Core) {
+    let Some(operator) = core.drain.operator() else { return };
+    let counts = core.drain_counts();
+    let event = DrainForced {
+        cause: if operator.deadline.is_some() { ForceCause::Deadline } else { ForceCause::Api },
+        elapsed_ms: Millis(now().instant.saturating_duration_since(operator.began)),
+        live: counts.live,
+        starting: counts.starting,
+        sessions: counts.sessions,
+        runs: 0,
+        saves: 0,
+    };
+    shared.telemetry.publish(None, event);
+}
+
+pub(super) fn drain_finished(shared: &Shared, core: &Core, operator: &Operator) {
+    let totals = core.drain.totals;
+    let event = DrainFinished {
+        outcome: if operator.forced { DrainOutcome::Forced } else { DrainOutcome::Clean },
+        exit_code: None,
+        elapsed_ms: Millis(now().instant.saturating_duration_since(operator.began)),
+        stopped: totals.stopped,
+        sessions_closed: totals.sessions_closed,
+        errors: 0,
+    };
+    shared.telemetry.publish(None, event);
+}
+
+pub(super) fn browser_started(shared: &Shared, handles: &Handles, started: Started) {
+    let event = BrowserStarted {
+        lifecycle_id: Some(lifecycle_id(&handles.lifecycle)),
+        generation: started.generation,
+        upstream_source: UpstreamSource::ChildStderr,
+        start_ms: Some(Millis(started.start_time)),
+        adopted: false,
+        product: Some(Text::from(started.product)),
+        pid: started.pid,
+    };
+    shared.telemetry.publish(Some(handles.sandbox.as_str()), event);
+}
+
+pub(super) fn browser_restarted(shared: &Shared, handles: &Handles, restarted: &Restarted) {
+    let event = BrowserRestarted {
+        lifecycle_id: Some(lifecycle_id(&handles.lifecycle)),
+        generation: restarted.generation,
+        previous_generation: restarted.previous,
+        exit: Some(exit(restarted.cause)),
+        down_ms: Millis(restarted.down),
+        sessions_cut: restarted.sessions_cut,
+        requested_by: RequestedBy::Supervisor,
+    };
+    shared.telemetry.publish(Some(handles.sandbox.as_str()), event);
+}
+
+pub(super) fn browser_exited(shared: &Shared, handles: &Handles, exited: &Exited) {
+    let event = BrowserExited {
+        lifecycle_id: Some(lifecycle_id(&handles.lifecycle)),
+        generation: exited.generation,
+        exit: exit(exited.cause),
+        expected: exited.expected,
+        uptime_ms: Some(Millis(exited.uptime)),
+        sessions: exited.sessions,
+    };
+    shared.telemetry.publish(Some(handles.sandbox.as_str()), event);
+}
+
+fn lifecycle_id(lifecycle: &LifecycleId) -> Id {
+    Id::from(lifecycle.as_str())
+}
+
+fn detail(stop: &Stop) -> Option<Text> {
+    (!stop.detail.is_empty()).then(|| Text::copy(&stop.detail))
+}
+
+fn exit(cause: Cause) -> Exit {
+    match cause {
+        Cause::Exited { code } => Exit::exited(code),
+        Cause::Signalled { signal } => Exit::signalled(signal),
+        Cause::OomKilled => Exit::of(ExitKind::OomKilled),
+        Cause::RestartRequested => Exit::of(ExitKind::RestartRequested),
+        Cause::StartTimeout => Exit::of(ExitKind::StartTimeout),
+        Cause::UnknownExit => Exit::of(ExitKind::UnknownExit),
+    }
+}
+
+fn state_word(state: &State) -> words::SandboxState {
+    match state {
+        State::Requested => words::SandboxState::Requested,
+        State::Starting => words::SandboxState::Starting,
+        State::Running => words::SandboxState::Running,
+        State::Pausing { .. } => words::SandboxState::Pausing,
+        State::Checkpointing { .. } => words::SandboxState::Checkpointing,
+        State::Paused { .. } => words::SandboxState::Paused,
+        State::Resuming => words::SandboxState::Resuming,
+        State::Stopping(_) => words::SandboxState::Stopping,
+        State::Stopped(_) => words::SandboxState::Stopped,
+    }
+}
+
+fn status_word(status: NodeStatus) -> words::NodeStatus {
+    match status {
+        NodeStatus::Healthy => words::NodeStatus::Healthy,
+        NodeStatus::Draining => words::NodeStatus::Draining,
+        NodeStatus::Standby => words::NodeStatus::Standby,
+        NodeStatus::Unhealthy => words::NodeStatus::Unhealthy,
+    }
+}

@@ -1,0 +1,199 @@
+//! How one incarnation is reached from outside its task.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use draingate::{Gate, Keeper};
+use telemetry::words::{ContextDetail, StopReason};
+use tokio::sync::watch;
+use upstream::{Cause, Upstream};
+
+use super::lookup::LiveSandbox;
+use crate::driver::StopHow;
+use crate::ids::{LifecycleId, SandboxId};
+use crate::lifecycle::{State, Stop};
+
+/// What an incarnation's task is doing: named when it hangs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LifeStep {
+    /// It waits for a start slot.
+    Queue,
+    /// Its browser is being started.
+    Start,
+    /// Its browser runs.
+    Serve,
+    /// Its sessions are being closed.
+    Sessions,
+    /// Its browser is being stopped and its files removed.
+    Stop,
+    /// Its files could not be removed; it will be tried again.
+    Retry,
+}
+
+impl fmt::Display for LifeStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Queue => "waiting for a start slot",
+            Self::Start => "starting the browser",
+            Self::Serve => "serving",
+            Self::Sessions => "closing sessions",
+            Self::Stop => "stopping the browser",
+            Self::Retry => "removing files again",
+        })
+    }
+}
+
+/// What waiters and the task itself follow.
+#[derive(Debug, Clone)]
+pub(super) struct Progress {
+    pub(super) state: State,
+    pub(super) step: LifeStep,
+    /// Every process of it has been proven dead.
+    pub(super) dead: bool,
+}
+
+/// Facts about its end, for the last event.
+#[derive(Debug, Clone, Default)]
+pub(super) struct EndFacts {
+    pub(super) exit: Option<Cause>,
+    pub(super) cleanup: Duration,
+    pub(super) cleanup_errors: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Handles {
+    pub(super) sandbox: SandboxId,
+    pub(super) lifecycle: LifecycleId,
+    pub(super) progress: watch::Sender<Progress>,
+    pub(super) upstream: Upstream,
+    pub(super) sessions: Keeper,
+    pub(super) gate: Gate,
+    detail: watch::Sender<Option<ContextDetail>>,
+    sessions_cut: AtomicU64,
+    end: Mutex<EndFacts>,
+    end_told: AtomicBool,
+}
+
+impl Handles {
+    pub(super) fn new(
+        sandbox: SandboxId,
+        lifecycle: LifecycleId,
+        state: State,
+        upstream: Upstream,
+    ) -> Self {
+        let sessions = Keeper::new();
+        Self {
+            sandbox,
+            lifecycle,
+            progress: watch::Sender::new(Progress { state, step: LifeStep::Queue, dead: false }),
+            upstream,
+            gate: sessions.gate(),
+            sessions,
+            detail: watch::Sender::new(None),
+            sessions_cut: AtomicU64::new(0),
+            end: Mutex::new(EndFacts::default()),
+            end_told: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn live(&self) -> LiveSandbox {
+        LiveSandbox {
+            sandbox_id: self.sandbox.shared(),
+            lifecycle_id: self.lifecycle.clone(),
+            upstream: self.upstream.clone(),
+            sessions: self.gate.clone(),
+            stop: self.detail.subscribe(),
+        }
+    }
+
+    /// Open DevTools sessions.
+    pub(super) fn session_count(&self) -> u64 {
+        self.sessions.report(super::now().instant).inside
+    }
+
+    pub(super) fn step(&self, step: LifeStep) {
+        self.progress.send_modify(|progress| progress.step = step);
+    }
+
+    pub(super) fn set_dead(&self) {
+        self.progress.send_modify(|progress| progress.dead = true);
+    }
+
+    /// Says why to the sessions, then lets no more in. Only the first call does anything.
+    pub(super) fn end_sessions(&self, stop: &Stop) {
+        if self.gate.is_draining() {
+            return;
+        }
+        if let Some(detail) = session_detail(stop.reason) {
+            self.detail.send_replace(Some(detail));
+        }
+        self.sessions_cut.store(self.session_count(), Ordering::Relaxed);
+        self.sessions.begin_drain();
+    }
+
+    pub(super) fn sessions_cut(&self) -> u64 {
+        self.sessions_cut.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_end(&self, f: impl FnOnce(&mut EndFacts)) {
+        f(&mut self.end.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn end(&self) -> EndFacts {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// True to exactly one caller: who tells the world that it has ended.
+    pub(super) fn take_end(&self) -> bool {
+        !self.end_told.swap(true, Ordering::AcqRel)
+    }
+}
+
+/// What the sessions of an ending sandbox are told. Nothing if the end began with the browser: they
+/// learn that from the state of the upstream.
+pub(super) fn session_detail(reason: StopReason) -> Option<ContextDetail> {
+    match reason {
+        StopReason::Ttl => Some(ContextDetail::TtlExpired),
+        StopReason::NodeDrain => Some(ContextDetail::NodeDrain),
+        StopReason::ForceStop => Some(ContextDetail::ForcedStop),
+        StopReason::Request
+        | StopReason::Idle
+        | StopReason::RunnerExited
+        | StopReason::RunFinished
+        | StopReason::StartTimeout
+        | StopReason::StartCancelled
+        | StopReason::PauseFailed
+        | StopReason::CheckpointFailed
+        | StopReason::NodeRestart => Some(ContextDetail::SandboxDeleted),
+        StopReason::Oom
+        | StopReason::BrowserClosed
+        | StopReason::BrowserCrashed
+        | StopReason::BrowserGaveUp
+        | StopReason::StartFailed => None,
+    }
+}
+
+/// How quickly a sandbox is stopped: where nobody can use its grace, fast.
+pub(super) fn stop_how(reason: StopReason) -> StopHow {
+    match reason {
+        StopReason::Request
+        | StopReason::Ttl
+        | StopReason::Idle
+        | StopReason::RunnerExited
+        | StopReason::RunFinished => StopHow::Graceful,
+        StopReason::Oom
+        | StopReason::BrowserClosed
+        | StopReason::BrowserCrashed
+        | StopReason::BrowserGaveUp
+        | StopReason::StartFailed
+        | StopReason::StartTimeout
+        | StopReason::StartCancelled
+        | StopReason::PauseFailed
+        | StopReason::CheckpointFailed
+        | StopReason::NodeDrain
+        | StopReason::ForceStop
+        | StopReason::NodeRestart => StopHow::Fast,
+    }
+}

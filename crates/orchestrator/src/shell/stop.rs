@@ -1,0 +1,151 @@
+//! The end of an incarnation: sessions first, then the browser, then what it left.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use upstream::{Cause, Fact};
+
+use super::force::ForceError;
+use super::handles::{LifeStep, session_detail, stop_how};
+use super::now;
+use super::start::Starting;
+use super::task::Life;
+use crate::driver::{StopHow, StopReport};
+use crate::lifecycle::{Event, Stop};
+
+/// How often a cleanup that fails is tried again before it is reported and left.
+const CLEANUP_TRIES: u32 = 10;
+
+/// The waits between the tries double from the first to the second.
+const CLEANUP_WAIT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
+impl Life {
+    /// Ends it. The state is already `Stopping`, its sessions have been told why, and none gets in.
+    pub(super) async fn stop(mut self, stop: &Stop, starting: Starting) {
+        if session_detail(stop.reason).is_none() {
+            // Sessions and held upgrades learn it from here; what is known of the end stays.
+            self.publisher.apply(Fact::GaveUp { cause: Cause::UnknownExit });
+        }
+        self.handles.step(LifeStep::Sessions);
+        self.close_sessions().await;
+        self.handles.step(LifeStep::Stop);
+        let began = now().instant;
+        let mut errors = match starting {
+            Starting::None => Vec::new(),
+            Starting::Instance => self.stop_instance(stop_how(stop.reason)).await,
+            Starting::Pending(call) => {
+                // The call has to be driven while the stop waits for what it holds.
+                let driven = async move {
+                    let _ = call.await;
+                    std::future::pending::<Infallible>().await
+                };
+                tokio::select! {
+                    errors = self.stop_instance(StopHow::Fast) => errors,
+                    never = driven => match never {},
+                }
+            }
+        };
+        self.handles.set_dead();
+        let mut tries = 1;
+        while !errors.is_empty() && tries < CLEANUP_TRIES {
+            self.note_errors(&errors);
+            self.handles.step(LifeStep::Retry);
+            let wait = CLEANUP_WAIT.0.saturating_mul(1 << (tries - 1)).min(CLEANUP_WAIT.1);
+            tokio::time::sleep(wait).await;
+            errors = self.stop_instance(StopHow::Fast).await;
+            tries += 1;
+        }
+        self.note_errors(&errors);
+        if !errors.is_empty() {
+            tracing::error!(
+                sandbox.id = %self.handles.sandbox,
+                lifecycle.id = %self.handles.lifecycle,
+                tries,
+                errors = ?errors,
+                "what a sandbox left could not be removed; it is set aside"
+            );
+        }
+        let cleanup = now().instant.saturating_duration_since(began);
+        self.handles.note_end(|end| {
+            end.exit = end.exit.or(self.browsers.last_cause());
+            end.cleanup = cleanup;
+            end.cleanup_errors = errors.len() as u64;
+        });
+        self.apply(&Event::CleanupEnded);
+    }
+
+    /// Gives the sessions their time, while the browser still serves them.
+    async fn close_sessions(&mut self) {
+        let gate = self.handles.gate.clone();
+        let grace = tokio::time::sleep(self.shared.config.session_grace);
+        let late = tokio::select! {
+            closed = gate.drained_or(grace) => closed.is_err(),
+            never = self.pump() => match never {},
+        };
+        if late {
+            let report = self.handles.sessions.report(now().instant);
+            tracing::warn!(
+                sandbox.id = %self.handles.sandbox,
+                sessions = report.inside,
+                "sessions did not close in time; the browser is stopped under them"
+            );
+        }
+    }
+
+    /// One try; what could not be cleaned up.
+    async fn stop_instance(&mut self, how: StopHow) -> Vec<String> {
+        let driver = Arc::clone(&self.shared.driver);
+        let lifecycle = self.handles.lifecycle.clone();
+        let call = async {
+            let stop = async { driver.stop(lifecycle.clone(), how).await };
+            let report = match AssertUnwindSafe(stop).catch_unwind().await {
+                Ok(report) => report,
+                Err(_) => {
+                    tracing::error!(lifecycle.id = %lifecycle, "the driver panicked in stop");
+                    let errors = vec!["the driver panicked".to_owned()];
+                    StopReport { errors, ..StopReport::default() }
+                }
+            };
+            if !report.errors.is_empty() {
+                // A directory may wait, a process may not.
+                let kill = async { driver.kill(lifecycle.clone()).await };
+                if AssertUnwindSafe(kill).catch_unwind().await.is_err() {
+                    tracing::error!(lifecycle.id = %lifecycle, "the driver panicked in kill");
+                }
+            }
+            report
+        };
+        let report = tokio::select! {
+            report = call => report,
+            never = self.pump() => match never {},
+        };
+        if report.exit.is_some() {
+            self.handles.note_end(|end| end.exit = report.exit);
+        }
+        // The last reports are already there: the end of the browser is one of them.
+        while let Ok(event) = self.events.try_recv() {
+            self.handle(event);
+        }
+        report.errors
+    }
+
+    /// For those who look at it, and for a force stop that is under way.
+    fn note_errors(&self, errors: &[String]) {
+        let handles = &self.handles;
+        let mut core = self.shared.lock();
+        core.registry.note_cleanup_errors(&handles.lifecycle, errors.to_vec());
+        let sink = core.drain.errors.clone().filter(|_| !errors.is_empty());
+        drop(core);
+        if let Some(sink) = sink {
+            sink(ForceError {
+                sandbox: handles.sandbox.to_string(),
+                lifecycle: handles.lifecycle.clone(),
+                step: handles.progress.borrow().step,
+                errors: errors.to_vec(),
+            });
+        }
+    }
+}

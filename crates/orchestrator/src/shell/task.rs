@@ -1,0 +1,133 @@
+//! The life of one incarnation: one task, from its place in the queue to its tombstone.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use draingate::OwnedPass;
+use telemetry::words::StopReason;
+use tokio::sync::mpsc;
+use upstream::Publisher;
+
+use super::handles::{Handles, LifeStep};
+use super::start::Starting;
+use super::{Shared, events, now};
+use crate::browsers::{Browsers, Told};
+use crate::driver::DriverEvent;
+use crate::launch::Plan;
+use crate::lifecycle::{Event, State, Stop};
+
+/// How many reports of a driver may wait; then the driver waits.
+const EVENTS: usize = 64;
+
+pub(super) struct Life {
+    pub(super) shared: Arc<Shared>,
+    pub(super) handles: Arc<Handles>,
+    pub(super) publisher: Publisher,
+    pub(super) browsers: Browsers,
+    pub(super) events: mpsc::Receiver<DriverEvent>,
+    pub(super) sink: Option<mpsc::Sender<DriverEvent>>,
+}
+
+impl Life {
+    pub(super) fn new(shared: Arc<Shared>, handles: Arc<Handles>, publisher: Publisher) -> Self {
+        let (sink, events) = mpsc::channel(EVENTS);
+        let browsers = Browsers::new();
+        Self { shared, handles, publisher, browsers, events, sink: Some(sink) }
+    }
+
+    /// Lives until the end, or until the daemon gives up waiting for it.
+    pub(super) async fn run(self, plan: Plan, admitted: OwnedPass) {
+        let abandon = self.shared.abandon.clone();
+        tokio::select! {
+            () = abandon.cancelled() => {}
+            () = Box::pin(self.live(plan, admitted)) => {}
+        }
+    }
+
+    async fn live(mut self, plan: Plan, admitted: OwnedPass) {
+        self.left(|state| *state == State::Requested).await;
+        let mut starting = Starting::None;
+        if self.state() == State::Starting {
+            self.handles.step(LifeStep::Start);
+            starting = self.start(&plan).await;
+        }
+        // The start is over, whatever became of it: a drain no longer waits for the request.
+        drop(admitted);
+        if self.state() == State::Running {
+            self.handles.step(LifeStep::Serve);
+            self.serve().await;
+        }
+        if let State::Stopping(stop) = self.state() {
+            self.stop(&stop, starting).await;
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.handles.progress.borrow().state.clone()
+    }
+
+    /// Waits until the state is another one.
+    async fn left(&self, here: impl Fn(&State) -> bool) {
+        let mut progress = self.handles.progress.subscribe();
+        // The sender lives in `handles`.
+        let _ = progress.wait_for(|progress| !here(&progress.state)).await;
+    }
+
+    /// Passes reports on until it is to be ended.
+    async fn serve(&mut self) {
+        let mut progress = self.handles.progress.subscribe();
+        while progress.borrow_and_update().state == State::Running {
+            tokio::select! {
+                biased;
+                event = self.events.recv() => match event {
+                    Some(event) => self.handle(event),
+                    None => {
+                        let stop = Stop::new(
+                            StopReason::BrowserCrashed,
+                            "the driver stopped reporting on the browser",
+                        );
+                        self.apply(&Event::BrowserGone(stop));
+                    }
+                },
+                _ = progress.changed() => {}
+            }
+        }
+    }
+
+    pub(super) fn apply(&self, event: &Event) {
+        self.shared.apply(&self.handles.lifecycle, event);
+    }
+
+    /// Takes a report of the driver.
+    pub(super) fn handle(&mut self, event: DriverEvent) {
+        let (shared, handles) = (&self.shared, &self.handles);
+        let told = self.browsers.handle(event, now().instant, handles.session_count());
+        let record = self.browsers.record().clone();
+        shared.change(|registry, _| {
+            registry.note_browser(&handles.lifecycle, record);
+            Vec::new()
+        });
+        for told in told {
+            match told {
+                Told::Fact(fact) => {
+                    self.publisher.apply(fact);
+                }
+                Told::Started(started) => events::browser_started(shared, handles, started),
+                Told::Restarted(restarted) => {
+                    events::browser_restarted(shared, handles, &restarted);
+                }
+                Told::Exited(exited) => events::browser_exited(shared, handles, &exited),
+                Told::Relaunching => self.apply(&Event::BrowserRelaunching),
+                Told::Gone(stop) => self.apply(&Event::BrowserGone(stop)),
+            }
+        }
+    }
+
+    /// Passes reports on for ever; for the side of another wait.
+    pub(super) async fn pump(&mut self) -> Infallible {
+        while let Some(event) = self.events.recv().await {
+            self.handle(event);
+        }
+        std::future::pending().await
+    }
+}
