@@ -104,16 +104,16 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn refused_url(&self, why: UrlRefusal) {
+    pub(crate) fn refused_url(&self, why: UrlRefusal, times: u64) {
         match why {
-            UrlRefusal::Form(UrlError::Malformed) => self.malformed.add(1),
-            UrlRefusal::Form(UrlError::Scheme) => self.scheme.add(1),
-            UrlRefusal::Form(UrlError::UserPart) => self.user_part.add(1),
-            UrlRefusal::Form(UrlError::Host) => self.host.add(1),
-            UrlRefusal::Form(UrlError::Port) => self.port.add(1),
-            UrlRefusal::Form(UrlError::Path) => self.path.add(1),
-            UrlRefusal::NoAnswer => self.no_answer.add(1),
-            UrlRefusal::OtherInstance => self.other_instance.add(1),
+            UrlRefusal::Form(UrlError::Malformed) => self.malformed.add(times),
+            UrlRefusal::Form(UrlError::Scheme) => self.scheme.add(times),
+            UrlRefusal::Form(UrlError::UserPart) => self.user_part.add(times),
+            UrlRefusal::Form(UrlError::Host) => self.host.add(times),
+            UrlRefusal::Form(UrlError::Port) => self.port.add(times),
+            UrlRefusal::Form(UrlError::Path) => self.path.add(times),
+            UrlRefusal::NoAnswer => self.no_answer.add(times),
+            UrlRefusal::OtherInstance => self.other_instance.add(times),
         }
     }
 

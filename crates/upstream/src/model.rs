@@ -247,3 +247,6 @@ const fn final_cause(known: Cause, told: Cause) -> Cause {
         (_, told) => told,
     }
 }
+
+#[cfg(test)]
+mod tests;

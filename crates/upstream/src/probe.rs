@@ -158,3 +158,6 @@ fn read_version(body: &[u8]) -> Answer {
         Some(_) | None => Answer::Refused,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,14 @@
 //! The one place that holds the state, and the handles that read it.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::counts::{Counters, Counts};
+use crate::counts::{Counters, Counts, UrlRefusal};
 use crate::model::{Applied, Model, step};
 use crate::probe::{Answer, HttpProbe, Probe, Verify};
 use crate::state::{Cause, Fact, Phase, UpstreamState};
@@ -20,7 +21,12 @@ struct Shared {
     restart_expected: AtomicBool,
     counters: Counters,
     probe: Arc<dyn Probe>,
+    /// When a refused address was logged last.
+    refusal_logged: Mutex<Option<Instant>>,
 }
+
+/// A page can print as many bad announcements as it likes; the log gets one in this time.
+const REFUSAL_LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// Owner of the state: facts go in here.
 ///
@@ -46,6 +52,7 @@ impl Publisher {
             restart_expected: AtomicBool::new(restart_expected),
             counters: Counters::default(),
             probe,
+            refusal_logged: Mutex::new(None),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -94,6 +101,10 @@ impl Publisher {
     pub(crate) fn counters(&self) -> &Counters {
         &self.shared.counters
     }
+
+    pub(crate) fn refused_url(&self, why: UrlRefusal, host: &str, times: u64) {
+        self.shared.refused_url(why, host, times);
+    }
 }
 
 impl Drop for Publisher {
@@ -133,6 +144,17 @@ impl Shared {
             tracing::debug!(upstream.refusal = %refusal, "step refused");
         }
         applied
+    }
+
+    /// Counts each, logs at most one a minute, and of it the host only.
+    fn refused_url(&self, why: UrlRefusal, host: &str, times: u64) {
+        self.counters.refused_url(why, times);
+        let now = Instant::now();
+        let mut logged = self.refusal_logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.is_none_or(|at| now >= at + REFUSAL_LOG_EVERY) {
+            *logged = Some(now);
+            tracing::info!(upstream.host = host, why = why.kind(), "browser address refused");
+        }
     }
 
     fn log(&self, told: &'static str) {
@@ -239,6 +261,14 @@ impl Upstream {
         self.shared.counters.read()
     }
 
+    pub(crate) fn refused_url(&self, why: UrlRefusal, host: &str, times: u64) {
+        self.shared.refused_url(why, host, times);
+    }
+
+    pub(crate) fn count_long_lines(&self, lines: u64) {
+        self.shared.counters.long_lines.add(lines);
+    }
+
     /// Number of [`Changes`] and waits that exist now; for leak checks.
     pub fn subscribers(&self) -> usize {
         self.shared.model.receiver_count()
@@ -320,3 +350,6 @@ impl Hints {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
