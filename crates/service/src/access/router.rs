@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use telemetry::fields;
 
 use super::{Access, AccessDenied, without_token};
 
@@ -59,8 +60,7 @@ fn take_token_out(access: &Access, parts: &mut Parts) {
 
 fn refuse(parts: &Parts, denied: AccessDenied) -> Response {
     tracing::info!(
-        http.method = %parts.method,
-        http.path = parts.uri.path(),
+        { fields::HTTP_METHOD } = %parts.method,
         peer = peer(parts).map(tracing::field::display),
         cause = denied.kind(),
         "request refused"

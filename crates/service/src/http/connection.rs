@@ -17,6 +17,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use telemetry::fields;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -102,17 +103,20 @@ async fn answer(
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(ConnectInfo(peer));
     let method = parts.method.clone();
-    let path = parts.uri.path().to_owned();
     let request = Request::from_parts(parts, Body::new(Limited::new(body, body_bytes)));
     match AssertUnwindSafe(router.oneshot(request)).catch_unwind().await {
         Ok(Ok(response)) => {
             let status = response.status().as_u16();
-            tracing::debug!(http.method = %method, http.path = path, http.status = status, "answered");
+            tracing::debug!(
+                { fields::HTTP_METHOD } = %method,
+                { fields::HTTP_STATUS } = status,
+                "answered"
+            );
             response
         }
         Err(panic) => {
             let what = crate::panic_text(&*panic);
-            tracing::error!(http.method = %method, http.path = path, panic = what, "handler panicked");
+            tracing::error!({ fields::HTTP_METHOD } = %method, "a handler panicked: {what}");
             let text = "a defect in this service; its log says which";
             let body = axum::Json(error_body("BUG", text));
             (StatusCode::INTERNAL_SERVER_ERROR, body).into_response()

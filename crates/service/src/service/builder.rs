@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use telemetry::fields;
 use tokio::time::Instant;
 
 use super::handle::ShutdownHandle;
@@ -105,9 +106,9 @@ impl ServiceBuilder {
                 return Err(format!("{} connections panicked", report.panicked));
             }
             if report.cut > 0 {
-                tracing::warn!(server = name, "{name}: {} requests were cut", report.cut);
+                tracing::warn!({ fields::PART } = name, "{name}: {} requests were cut", report.cut);
             }
-            tracing::debug!(server = name, "{name}: {report}");
+            tracing::debug!({ fields::PART } = name, "{name}: {report}");
             Ok(())
         };
         self.critical(name, serve).closer(name, grace + CUT_TIME, move |until| async move {

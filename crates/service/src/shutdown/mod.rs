@@ -5,6 +5,7 @@
 
 mod beats;
 mod closers;
+mod events;
 mod notify;
 mod observe;
 mod phases;
@@ -17,9 +18,10 @@ mod settings;
 mod tests;
 
 pub use closers::{CloserOutcome, CloserReport};
+pub use events::publish_to;
 pub use notify::{Notice, Notifier, Systemd};
-pub use observe::{DrainMetrics, DrainOutcome, ShutdownFact, ShutdownObserver, Trigger};
-pub use phases::{Blocker, DrainPhases, DrainProgress, Fault, Faults, ForceCause};
+pub use observe::{DrainMetrics, ShutdownFact, ShutdownObserver, Trigger};
+pub use phases::{Blocker, DrainPhases, DrainProgress, DrainTotals, Fault, Faults, ForceCause};
 pub use plan::{Event, Next, Plan, Step};
 pub use report::{Failure, ShutdownReport};
 pub use settings::{Budget, ShutdownSettings};

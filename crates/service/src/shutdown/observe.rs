@@ -6,8 +6,10 @@ use std::time::Duration;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use telemetry::fields;
+use telemetry::words::DrainOutcome;
 
-use super::phases::{Blocker, DrainProgress, ForceCause};
+use super::phases::{Blocker, DrainProgress, DrainTotals, ForceCause};
 use super::plan::Step;
 use super::settings::Budget;
 use crate::ExitStatus;
@@ -40,28 +42,6 @@ impl Trigger {
     }
 }
 
-/// How a drain ended, before anything was closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DrainOutcome {
-    /// Everything ended by itself.
-    Clean,
-    /// Everything was ended.
-    Forced,
-    /// Something failed or is left.
-    Failed,
-}
-
-impl DrainOutcome {
-    /// The word in logs and events.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Clean => "clean",
-            Self::Forced => "forced",
-            Self::Failed => "failed",
-        }
-    }
-}
-
 /// One thing that happened in a shutdown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShutdownFact {
@@ -73,6 +53,10 @@ pub enum ShutdownFact {
         budget: Budget,
         /// The drain's own share; `None` waits for ever.
         drain: Option<Duration>,
+        /// Its first step.
+        step: Step,
+        /// What was there then.
+        progress: DrainProgress,
     },
     /// A step began, or goes on for so long that somebody should know who is waited for.
     Progress {
@@ -101,8 +85,10 @@ pub enum ShutdownFact {
         exit: ExitStatus,
         /// Since the start.
         elapsed: Duration,
+        /// What it ended, all in all.
+        totals: DrainTotals,
         /// What went wrong.
-        errors: usize,
+        errors: u64,
     },
 }
 
@@ -136,49 +122,42 @@ impl fmt::Display for Names<'_> {
 /// Writes the log.
 pub(super) fn log(fact: &ShutdownFact) {
     match fact {
-        ShutdownFact::Started { trigger, budget, .. } => match trigger {
-            Trigger::Failure { name } => tracing::error!(
-                drain.trigger = trigger.as_str(),
-                service = *name,
+        ShutdownFact::Started { trigger: Trigger::Failure { name }, budget, .. } => {
+            tracing::error!(
+                { fields::PART } = *name,
                 "shutting down because {name} ended, {budget}"
-            ),
-            Trigger::Signal | Trigger::Api => {
-                tracing::info!(drain.trigger = trigger.as_str(), "shutting down, {budget}");
-            }
-        },
+            );
+        }
+        ShutdownFact::Started { trigger, budget, .. } => {
+            tracing::info!("shutting down ({}), {budget}", trigger.as_str());
+        }
         ShutdownFact::Progress { step, elapsed, progress } => {
-            let names = Names(&progress.blockers);
             let waiting = if progress.blockers.is_empty() { "" } else { ", waiting for " };
             tracing::info!(
-                drain.phase = step.as_str(),
-                drain.elapsed_ms = millis(*elapsed),
-                drain.live = progress.live,
-                drain.starting = progress.starting,
-                drain.sessions = progress.sessions,
-                drain.runs = progress.runs,
-                drain.saves = progress.saves,
-                "shutdown: {step}{waiting}{names}"
+                { fields::DRAIN_PHASE } = step.as_str(),
+                { fields::DRAIN_ELAPSED_MS } = millis(*elapsed),
+                { fields::DRAIN_WAITING } = progress.blockers.len(),
+                "shutdown: {step}{waiting}{}",
+                Names(&progress.blockers)
             );
         }
         ShutdownFact::Forced { cause, elapsed, progress } => tracing::warn!(
-            drain.cause = cause.as_str(),
-            drain.elapsed_ms = millis(*elapsed),
-            drain.live = progress.live,
-            drain.sessions = progress.sessions,
+            { fields::DRAIN_PHASE } = Step::ForceStop.as_str(),
+            { fields::DRAIN_ELAPSED_MS } = millis(*elapsed),
+            { fields::DRAIN_WAITING } = progress.blockers.len(),
             "forcing the end ({cause}): {}",
             Names(&progress.blockers)
         ),
         ShutdownFact::Drained { outcome, elapsed, errors, .. } => tracing::info!(
-            drain.outcome = outcome.as_str(),
-            drain.elapsed_ms = millis(*elapsed),
-            drain.errors = *errors,
-            "drained ({}), closing",
+            { fields::DRAIN_PHASE } = Step::Closers.as_str(),
+            { fields::DRAIN_ELAPSED_MS } = millis(*elapsed),
+            "drained ({}, {errors} errors), closing",
             outcome.as_str()
         ),
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

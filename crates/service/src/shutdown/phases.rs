@@ -11,9 +11,9 @@ use crate::BoxFuture;
 /// The work that a shutdown drains. The daemon implements it over whatever it runs.
 ///
 /// Every method may be called more than once and must then do no harm: a second signal may arrive
-/// between any two steps. The shutdown runs each future on a task of its own and drops it at the
-/// step's bound, so a future must be safe to drop; a panic inside one is a failure of the shutdown,
-/// not of the process.
+/// between any two steps. The shutdown drops each future at its step's bound, so a future must be
+/// safe to drop. It must not block its thread. A panic in one is caught: the end is then forced, and
+/// the exit code tells.
 ///
 /// The methods with a default are for daemons that have no such thing (no pool, no factory).
 pub trait DrainPhases: Send + Sync + 'static {
@@ -69,6 +69,20 @@ pub trait DrainPhases: Send + Sync + 'static {
 
     /// What is still there, for the log, the metrics and the events.
     fn progress(&self) -> DrainProgress;
+
+    /// What has ended since the drain began, for the last event.
+    fn totals(&self) -> DrainTotals {
+        DrainTotals::default()
+    }
+}
+
+/// What a drain ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DrainTotals {
+    /// Sandboxes.
+    pub stopped: u64,
+    /// Client sessions.
+    pub sessions_closed: u64,
 }
 
 /// Why the drain was not waited for to its end.

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use telemetry::fields;
+
 use super::closers::{CloserOutcome, CloserReport};
-use super::observe::Trigger;
+use super::observe::{Trigger, millis};
 use super::phases::{Blocker, Fault, ForceCause};
 use super::plan::Step;
 use crate::ExitStatus;
@@ -68,31 +70,33 @@ impl ShutdownReport {
     /// Writes it into the log, one line for each thing that went wrong.
     pub fn log(&self) {
         for failure in &self.failures {
-            tracing::error!(service = failure.name, "{failure}");
+            tracing::error!({ fields::PART } = failure.name, "{failure}");
         }
         for fault in &self.faults {
-            tracing::error!(id = fault.id, step = fault.step, "{fault}");
+            tracing::error!({ fields::PART } = fault.id, "{fault}");
         }
         for left in &self.left {
-            tracing::error!(id = left.id, "left behind: {left}");
+            tracing::error!({ fields::PART } = left.id, "left behind: {left}");
         }
         for name in &self.stuck {
-            tracing::error!(service = name, "left behind: {name} did not end");
+            tracing::error!({ fields::PART } = name, "left behind: {name} did not end");
         }
         for closer in &self.closers {
             match closer.outcome {
-                CloserOutcome::Closed => tracing::debug!(closer = closer.name, "{closer}"),
+                CloserOutcome::Closed => {
+                    tracing::debug!({ fields::PART } = closer.name, "{closer}")
+                }
                 CloserOutcome::Failed(_) | CloserOutcome::Panicked(_) | CloserOutcome::Cut => {
-                    tracing::error!(closer = closer.name, "{closer}");
+                    tracing::error!({ fields::PART } = closer.name, "{closer}");
                 }
             }
         }
+        let forced = self.forced.map_or("", ForceCause::as_str);
         tracing::info!(
-            exit_code = self.exit().code(),
-            elapsed_ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
-            forced = self.forced.map(ForceCause::as_str),
-            "ended with {}",
-            self.exit()
+            { fields::DRAIN_ELAPSED_MS } = millis(self.took),
+            "ended with {}{}{forced}",
+            self.exit(),
+            if forced.is_empty() { "" } else { ", forced: " },
         );
     }
 }

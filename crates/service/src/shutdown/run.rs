@@ -1,19 +1,21 @@
 //! Walks the plan: runs each step's work, watches signals, services and the clock meanwhile.
 
 use std::future::pending;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use telemetry::fields;
+use telemetry::words::DrainOutcome;
 use tokio::sync::watch;
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::beats::{EXTEND_BY, EXTEND_EVERY, progress_pause};
 use super::closers::{Closer, CloserReports, close_all};
 use super::notify::{Notice, Notifier};
-use super::observe::{
-    DrainMetrics, DrainOutcome, ShutdownFact, ShutdownObserver, Trigger, log, status_line,
-};
+use super::observe::{DrainMetrics, ShutdownFact, ShutdownObserver, Trigger, log, status_line};
 use super::phases::{Blocker, DrainPhases, DrainProgress, Faults, ForceCause};
 use super::plan::{Event, Next, Plan, Step};
 use super::report::{Failure, ShutdownReport};
@@ -64,9 +66,8 @@ struct Running {
     step: Option<Step>,
     entered: Instant,
     steps: Vec<(Step, Duration)>,
-    /// The current step's work, and what earlier steps left behind and nobody waits for.
-    tasks: JoinSet<()>,
-    current: Option<Id>,
+    work: Option<Work>,
+    kills: JoinSet<()>,
     faults: Faults,
     closed: CloserReports,
     close_until: Option<Instant>,
@@ -90,8 +91,8 @@ impl Shutdown<'_> {
             step: None,
             entered: now,
             steps: Vec::new(),
-            tasks: JoinSet::new(),
-            current: None,
+            work: None,
+            kills: JoinSet::new(),
             faults: Faults::new(),
             closed: CloserReports::default(),
             close_until: None,
@@ -102,9 +103,10 @@ impl Shutdown<'_> {
             watchdog: self.voice.notifier.watchdog().map(|every| (every / 2, now + every / 2)),
         };
         self.voice.notifier.notify(&[Notice::Stopping, Notice::MoreTime(EXTEND_BY)]);
-        let budget = self.settings.budget();
-        self.voice.tell(&ShutdownFact::Started { trigger, budget, drain: self.settings.drain });
         if let Some(step) = run.plan.step() {
+            let (budget, drain) = (self.settings.budget(), self.settings.drain);
+            let progress = self.phases.progress();
+            self.voice.tell(&ShutdownFact::Started { trigger, budget, drain, step, progress });
             self.enter(&mut run, step);
         }
         loop {
@@ -118,7 +120,7 @@ impl Shutdown<'_> {
                 Next::KillAll => {
                     tracing::warn!("cleanup takes too long, killing every process");
                     let phases = Arc::clone(&self.phases);
-                    run.tasks.spawn(async move { phases.kill_all().await });
+                    run.kills.spawn(async move { phases.kill_all().await });
                 }
                 Next::AtOnce => {
                     run.leave();
@@ -137,7 +139,7 @@ impl Shutdown<'_> {
         tokio::select! {
             biased;
             // First, so that work that ends at its deadline counts as ended.
-            done = next_task(&mut run.tasks) => self.task_ended(run, done),
+            done = next_end(&mut run.work) => Some(self.work_ended(run, done)),
             heard = self.signals.next() => match heard {
                 Heard::Second => Some(Event::Hurry(ForceCause::SecondSignal)),
                 Heard::Third => Some(Event::AtOnce),
@@ -153,7 +155,7 @@ impl Shutdown<'_> {
                     None => Some(end.too_early()),
                 };
                 if let Some(failure) = failure {
-                    tracing::error!(service = failure.name, "{failure}");
+                    tracing::error!({ fields::PART } = failure.name, "{failure}");
                     self.failures.push(failure);
                 }
                 None
@@ -166,27 +168,16 @@ impl Shutdown<'_> {
         }
     }
 
-    fn task_ended(
-        &mut self,
-        run: &mut Running,
-        (id, ended): (Id, Result<(), JoinError>),
-    ) -> Option<Event> {
-        let broke = match ended {
-            Ok(()) => false,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => {
-                    let text = format!("panicked: {}", panic_text(&*panic));
-                    let name = run.plan.step().map_or("at_once", Step::as_str);
-                    tracing::error!(drain.phase = name, "{name} {text}");
-                    self.failures.push(Failure { name, text });
-                    true
-                }
-                // Cut by us.
-                Err(_) => false,
-            },
-        };
-        let current = run.current == Some(id);
-        current.then_some(if broke { Event::Broke } else { Event::Done })
+    fn work_ended(&mut self, run: &mut Running, done: Result<(), String>) -> Event {
+        match done {
+            Ok(()) => Event::Done,
+            Err(text) => {
+                let name = run.plan.step().map_or("at_once", Step::as_str);
+                tracing::error!({ fields::DRAIN_PHASE } = name, "{name} panicked: {text}");
+                self.failures.push(Failure { name, text: format!("panicked: {text}") });
+                Event::Broke
+            }
+        }
     }
 
     /// Begins a step's work.
@@ -206,22 +197,22 @@ impl Shutdown<'_> {
         }
         let phases = Arc::clone(&self.phases);
         let until = run.plan.until().map_or(now, Instant::from_std);
-        let work: BoxFuture<'static, ()> = match step {
-            Step::Announce => Box::pin(async move {
+        run.work = Some(match step {
+            Step::Announce => inline(async move {
                 phases.announce(until);
                 pending().await
             }),
-            Step::ServerGate => Box::pin(async move { phases.close_server_gate(drain_by) }),
-            Step::WaitAdmitted => Box::pin(async move { phases.wait_admitted().await }),
-            Step::FactoryGate => Box::pin(async move { phases.close_factory_gate() }),
-            Step::WaitStarts => Box::pin(async move { phases.wait_starts().await }),
-            Step::Pool => Box::pin(async move { phases.end_pool().await }),
-            Step::WaitLive => Box::pin(async move { phases.wait_live().await }),
-            Step::WaitCleanup => Box::pin(async move { phases.wait_cleanup().await }),
+            Step::ServerGate => inline(async move { phases.close_server_gate(drain_by) }),
+            Step::WaitAdmitted => inline(async move { phases.wait_admitted().await }),
+            Step::FactoryGate => inline(async move { phases.close_factory_gate() }),
+            Step::WaitStarts => inline(async move { phases.wait_starts().await }),
+            Step::Pool => inline(async move { phases.end_pool().await }),
+            Step::WaitLive => inline(async move { phases.wait_live().await }),
+            Step::WaitCleanup => inline(async move { phases.wait_cleanup().await }),
             Step::ForceStop => {
                 let cause = forced.unwrap_or(ForceCause::Deadline);
                 let faults = run.faults.clone();
-                Box::pin(async move {
+                apart(async move {
                     phases.close_server_gate(Some(now));
                     phases.close_factory_gate();
                     phases.force_stop(cause, faults).await;
@@ -230,10 +221,9 @@ impl Shutdown<'_> {
             Step::Closers => {
                 run.close_until = Some(until);
                 let (closers, close) = (std::mem::take(&mut self.closers), self.settings.close);
-                Box::pin(close_all(closers, close, run.closed.clone()))
+                apart(close_all(closers, close, run.closed.clone()))
             }
-        };
-        run.current = Some(run.tasks.spawn(work).id());
+        });
     }
 
     /// The third signal: no cleanup, no waiting, only death and what must not be lost.
@@ -242,7 +232,7 @@ impl Shutdown<'_> {
         tracing::warn!("ending at once, nothing is cleaned up");
         let phases = Arc::clone(&self.phases);
         let rites = std::mem::take(&mut self.last_rites);
-        let work = async move {
+        run.work = Some(apart(async move {
             phases.close_server_gate(Some(Instant::now()));
             phases.close_factory_gate();
             let mut all = JoinSet::new();
@@ -255,8 +245,7 @@ impl Shutdown<'_> {
                     tracing::error!(error = %error, "at the end");
                 }
             }
-        };
-        run.current = Some(run.tasks.spawn(work).id());
+        }));
     }
 
     /// The daemon's work is over, one way or the other.
@@ -265,7 +254,7 @@ impl Shutdown<'_> {
         if forced.is_some() {
             run.left = what_is_left(self.phases.progress());
         }
-        let errors = self.failures.len() + run.faults.list().len();
+        let errors = (self.failures.len() + run.faults.list().len()) as u64;
         let (failed, left) = (!self.failures.is_empty(), run.left.1 > 0);
         let outcome = match (failed || left, forced) {
             (true, _) => DrainOutcome::Failed,
@@ -273,8 +262,8 @@ impl Shutdown<'_> {
             (false, None) => DrainOutcome::Clean,
         };
         let exit = ExitStatus::decide(failed, left);
-        let elapsed = run.began.elapsed();
-        self.voice.tell(&ShutdownFact::Drained { outcome, exit, elapsed, errors });
+        let (elapsed, totals) = (run.began.elapsed(), self.phases.totals());
+        self.voice.tell(&ShutdownFact::Drained { outcome, exit, elapsed, totals, errors });
     }
 
     fn progress(&mut self, run: &mut Running, step: Step) {
@@ -314,8 +303,8 @@ impl Shutdown<'_> {
             // They were not told to end, so that they have not is no news.
             stuck.clear();
         }
-        run.tasks.abort_all();
-        let gone = async { while run.tasks.join_next().await.is_some() {} };
+        run.kills.abort_all();
+        let gone = async { while run.kills.join_next().await.is_some() {} };
         let _ = timeout(ABORT_BOUND, gone).await;
         let (left, left_count) = run.left;
         ShutdownReport {
@@ -337,8 +326,7 @@ impl Shutdown<'_> {
 impl Running {
     /// Cuts the current step's work and notes how long the step took.
     fn leave(&mut self) {
-        self.current = None;
-        self.tasks.abort_all();
+        self.work = None;
         if let Some(step) = self.step.take() {
             self.steps.push((step, self.entered.elapsed()));
         }
@@ -350,12 +338,41 @@ impl Running {
     }
 }
 
-/// The next task that ends; waits for ever when there is none.
-async fn next_task(tasks: &mut JoinSet<()>) -> (Id, Result<(), JoinError>) {
-    match tasks.join_next_with_id().await {
+/// The work of a step: how it ended, or the text of its panic. Dropping it cuts it.
+type Work = BoxFuture<'static, Result<(), String>>;
+
+/// Runs a wait right here: when it is over at the very instant of its deadline, it is over.
+fn inline(work: impl Future<Output = ()> + Send + 'static) -> Work {
+    Box::pin(async move {
+        let done = AssertUnwindSafe(work).catch_unwind().await;
+        done.map_err(|panic| panic_text(&*panic).to_owned())
+    })
+}
+
+/// Runs work on a task of its own, so that even one that blocks its thread is cut at its bound.
+fn apart(work: impl Future<Output = ()> + Send + 'static) -> Work {
+    let mut task = JoinSet::new();
+    task.spawn(work);
+    Box::pin(async move {
+        match task.join_next().await {
+            None | Some(Ok(())) => Ok(()),
+            Some(Err(error)) => Err(match error.try_into_panic() {
+                Ok(panic) => panic_text(&*panic).to_owned(),
+                Err(error) => error.to_string(),
+            }),
+        }
+    })
+}
+
+/// The end of the current work; waits for ever when there is none.
+async fn next_end(work: &mut Option<Work>) -> Result<(), String> {
+    match work {
         None => pending().await,
-        Some(Ok((id, ()))) => (id, Ok(())),
-        Some(Err(error)) => (error.id(), Err(error)),
+        Some(running) => {
+            let done = running.await;
+            *work = None;
+            done
+        }
     }
 }
 
