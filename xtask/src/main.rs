@@ -1,2 +1,64 @@
-//! Automation for the workspace.
-fn main() {}
+//! Automation for the workspace: `cargo xtask --help`.
+
+mod build;
+mod checks;
+mod cmd;
+mod progress;
+mod setup;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Automation for the workspace.", max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Installs what the tests and the demo need: Chromium, and the pinned client packages
+    Setup,
+    /// Builds the release binaries
+    Build,
+    /// Sets up, builds, and runs every test; arguments go to the test runner
+    Test {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Runs everything a change has to pass
+    Ci,
+    /// Checks the rules that a program can check
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let outcome = cmd::catch_signals().and_then(|()| run(Arguments::parse().task));
+    match outcome {
+        Ok(code) => code,
+        Err(_) if cmd::interrupted() => {
+            eprintln!("interrupted");
+            ExitCode::from(130)
+        }
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Setup => setup::all()?,
+        Task::Build => drop(build::release(build::BINARIES)?),
+        Task::Test { arguments } => checks::test(&arguments)?,
+        Task::Ci => checks::ci()?,
+        Task::Tidy => tidy::run()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,119 @@
+//! What a change has to pass: the tests, and everything else.
+
+use anyhow::Result;
+
+use crate::{cmd, progress, setup, tidy, tools};
+
+/// Sets up, builds what the tests start, and runs them all; `arguments` go to the test runner.
+///
+/// # Errors
+/// The first step that fails.
+pub(crate) fn test(arguments: &[String]) -> Result<()> {
+    setup::all()?;
+    build_tests()?;
+    if arguments.is_empty() {
+        doc_tests()?;
+    }
+    run_tests(arguments)
+}
+
+/// Runs everything a change has to pass: what fails fastest comes first, the tests come last, so
+/// that the output closes with their summary.
+///
+/// # Errors
+/// The first step that fails.
+pub(crate) fn ci() -> Result<()> {
+    cargo("formatting", &["fmt", "--all", "--check"], "run: cargo fmt --all")?;
+    tidy::run()?;
+    setup::all()?;
+    licences()?;
+    cargo(
+        "lints",
+        &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+        "fix what clippy names above",
+    )?;
+    progress::step("documentation", || {
+        let mut doc = cmd::cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+        cmd::run(doc.env("RUSTDOCFLAGS", "-D warnings"), "fix the links and pages named above")
+    })?;
+    model_check()?;
+    build_tests()?;
+    doc_tests()?;
+    run_tests(&[])
+}
+
+/// A step that is one cargo command.
+fn cargo(title: &str, arguments: &[&str], remedy: &str) -> Result<()> {
+    progress::step(title, || cmd::run(&mut cmd::cargo(arguments), remedy))
+}
+
+/// Builds the tests and, in one go and with the same features, the binaries that they start.
+fn build_tests() -> Result<()> {
+    cargo(
+        "build tests and the binaries they start",
+        &["build", "--workspace", "--bins", "--tests", "--locked"],
+        "see the compiler's message above",
+    )
+}
+
+fn doc_tests() -> Result<()> {
+    cargo(
+        "examples in the documentation",
+        &["test", "--workspace", "--doc", "--locked"],
+        "make the example do what its page says",
+    )
+}
+
+/// Not a step with a closing line of its own: the runner's summary is the last word.
+fn run_tests(arguments: &[String]) -> Result<()> {
+    println!("==> tests");
+    let mut command = if has_subcommand("nextest") {
+        cmd::cargo(&["nextest", "run", "--workspace", "--locked"])
+    } else {
+        progress::note("cargo-nextest is not installed, so these run one package at a time");
+        cmd::cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--locked"])
+    };
+    cmd::run(
+        command.args(arguments),
+        "read the first failure above; one test alone: cargo xtask test NAME",
+    )
+}
+
+/// The model checker builds its crates with another cfg, so it gets a target folder of its own.
+fn model_check() -> Result<()> {
+    progress::step("races of draingate (loom)", || {
+        let target = tools::target_dir()?.join("loom");
+        let mut test = cmd::cargo(&[
+            "test",
+            "--package",
+            "draingate",
+            "--release",
+            "--locked",
+            "--test",
+            "loom",
+        ]);
+        test.env("CARGO_TARGET_DIR", target).env("RUSTFLAGS", "--cfg draingate_loom");
+        cmd::run(&mut test, "the model checker has found a race; its message names the schedule")
+    })
+}
+
+/// Without the advisories: they change from day to day, and a change is not to blame for that.
+fn licences() -> Result<()> {
+    if !has_subcommand("deny") {
+        println!("==> licences and sources");
+        progress::note("skipped: cargo-deny is not installed (cargo install --locked cargo-deny)");
+        return Ok(());
+    }
+    cargo(
+        "licences and sources",
+        &["deny", "--offline", "check", "bans", "licenses", "sources"],
+        "see deny.toml, which says what is allowed and why",
+    )
+}
+
+fn has_subcommand(name: &str) -> bool {
+    let program = format!("cargo-{name}");
+    tools::on_path(&program).is_some()
+        || std::env::var_os("CARGO_HOME")
+            .is_some_and(|home| std::path::Path::new(&home).join("bin").join(&program).is_file())
+}

@@ -1,0 +1,45 @@
+//! What a person sees: each step when it starts, and how long it took.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+/// Runs one step: says what begins, and with which result and after how long it ended.
+///
+/// # Errors
+/// The step's own.
+pub(crate) fn step<T>(what: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    let from = Instant::now();
+    println!("==> {what}");
+    let result = run();
+    let mark = if result.is_ok() { "ok" } else { "FAILED" };
+    println!("    {mark}: {what} ({})", seconds(from.elapsed()));
+    result
+}
+
+/// Something that needed no work, or could not be done and does not have to be.
+pub(crate) fn note(text: &str) {
+    println!("    {text}");
+}
+
+/// A duration as a person reads it: `0.42 s`, `12.3 s`, `3 min 20 s`.
+pub(crate) fn seconds(took: Duration) -> String {
+    match took.as_secs() {
+        0..10 => format!("{:.2} s", took.as_secs_f64()),
+        10..100 => format!("{:.1} s", took.as_secs_f64()),
+        whole => format!("{} min {} s", whole / 60, whole % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit_and_no_needless_digits() {
+        let said = |millis| seconds(Duration::from_millis(millis));
+        assert_eq!(said(421), "0.42 s");
+        assert_eq!(said(12_340), "12.3 s");
+        assert_eq!(said(200_900), "3 min 20 s");
+    }
+}

@@ -1,0 +1,159 @@
+//! Installing what a bare Debian machine lacks; quick when nothing is missing.
+//!
+//! Browsers come from the distribution and never from a client library's own download.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{cmd, progress, tools};
+
+/// A program, the places that count as having it, and the Debian package that brings it.
+struct Need {
+    what: &'static str,
+    /// Absolute paths, or names to look for in `PATH`.
+    places: &'static [&'static str],
+    package: &'static str,
+}
+
+const CHROMIUM: Need = Need {
+    what: "Chromium",
+    places: &["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"],
+    package: "chromium",
+};
+/// The binary itself comes first: what Debian puts in `PATH` is a script around it.
+const HEADLESS_SHELL: Need = Need {
+    what: "Chromium's headless shell",
+    places: &[
+        "/usr/lib/chromium/chromium-headless-shell",
+        "chromium-headless-shell",
+        "chrome-headless-shell",
+        "headless_shell",
+    ],
+    package: "chromium-headless-shell",
+};
+const NPM: Need = Need { what: "npm", places: &["npm"], package: "npm" };
+
+impl Need {
+    fn found(&self) -> Option<PathBuf> {
+        self.places.iter().find_map(|place| match Path::new(place) {
+            path if path.is_absolute() => path.is_file().then(|| path.to_owned()),
+            _ => tools::on_path(place),
+        })
+    }
+}
+
+/// Installs everything: browsers, and the client packages of the tests.
+///
+/// # Errors
+/// When something is missing and may not be installed here: with the command that installs it.
+pub(crate) fn all() -> Result<()> {
+    programs("set up browsers and npm", &[CHROMIUM, HEADLESS_SHELL, NPM])?;
+    client_packages()
+}
+
+/// Installs the browsers only: what a daemon needs.
+///
+/// # Errors
+/// As [`all`].
+#[allow(dead_code, reason = "for tasks that start a daemon and no client")]
+pub(crate) fn browsers() -> Result<()> {
+    programs("set up browsers", &[CHROMIUM, HEADLESS_SHELL])
+}
+
+fn programs(title: &str, needs: &[Need]) -> Result<()> {
+    progress::step(title, || {
+        let missing: Vec<&Need> = needs.iter().filter(|need| need.found().is_none()).collect();
+        if !missing.is_empty() {
+            install(&missing)?;
+        }
+        for need in needs {
+            let found = need
+                .found()
+                .with_context(|| format!("{} is still missing after its install", need.what))?;
+            progress::note(&format!("{}: {}", need.what, found.display()));
+        }
+        Ok(())
+    })
+}
+
+fn install(missing: &[&Need]) -> Result<()> {
+    let what: Vec<_> = missing.iter().map(|need| need.what).collect();
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(missing.iter().map(|need| need.package));
+    let by_hand = format!("apt-get update && apt-get {}", arguments.join(" "));
+    if tools::on_path("apt-get").is_none() {
+        let names: Vec<_> = missing
+            .iter()
+            .map(|need| format!("{} ({})", need.what, need.places.join(" or ")))
+            .collect();
+        bail!(
+            "missing: {}; this machine has no apt-get, so install it with your system's own \
+             package manager (on Debian: {by_hand})",
+            names.join(", ")
+        );
+    }
+    if !nix::unistd::geteuid().is_root() {
+        bail!(
+            "{} is missing, and only root may install it; run: sudo sh -c '{by_hand}'",
+            what.join(", ")
+        );
+    }
+    let apt = |arguments: &[&str]| {
+        cmd::run(
+            cmd::command("apt-get", arguments).env("DEBIAN_FRONTEND", "noninteractive"),
+            &format!("see apt's message above, then run by hand: {by_hand}"),
+        )
+    };
+    apt(&["update"])?;
+    apt(&arguments)
+}
+
+/// Installs the packages that `tests/clients/package-lock.json` pins, when they are not there yet.
+fn client_packages() -> Result<()> {
+    progress::step("set up client packages in tests/clients", || {
+        let folder = tools::clients_dir();
+        // Two tasks at once must not install over each other.
+        let guard = lock(&tools::target_dir()?.join("xtask-setup.lock"))?;
+        let wanted = fs::read(folder.join("package-lock.json"))
+            .context("tests/clients/package-lock.json cannot be read; restore it")?;
+        // npm removes the folder first, so a copy of the lock file inside it tells of a finished
+        // install of exactly these packages.
+        let stamp = folder.join("node_modules/.lockkeeper-installed.json");
+        if fs::read(&stamp).is_ok_and(|installed| installed == wanted) && tools::node().is_ok() {
+            progress::note("all there");
+            return Ok(());
+        }
+        let npm = NPM.found().context("npm is missing")?;
+        cmd::run(
+            cmd::command(npm, &["ci", "--ignore-scripts", "--loglevel=error"])
+                .current_dir(&folder)
+                .env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1")
+                .env("PUPPETEER_SKIP_DOWNLOAD", "true"),
+            "see npm's message above; it needs the npm registry. To start over, remove \
+             tests/clients/node_modules",
+        )?;
+        fs::write(&stamp, wanted).with_context(|| format!("{} not written", stamp.display()))?;
+        let node = tools::node()?;
+        let version = cmd::output(&mut cmd::command(&node, &["--version"]))?;
+        progress::note(&format!("Node {} for the clients", version.trim()));
+        drop(guard);
+        Ok(())
+    })
+}
+
+/// Holds a file lock until it is dropped.
+fn lock(path: &Path) -> Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let file = File::create(path).with_context(|| format!("{} not made", path.display()))?;
+    if file.try_lock().is_err() {
+        progress::note("waiting for another setup to end");
+        file.lock()?;
+    }
+    Ok(file)
+}
