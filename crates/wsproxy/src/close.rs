@@ -135,3 +135,6 @@ impl CloseFrame {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,11 @@ mod tap;
 mod tcp;
 mod verdict;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
 pub use close::{CloseCode, CloseFrame, InvalidCloseCode, MAX_CLOSE_TEXT};
 pub use ending::Ending;
 pub use endpoint::{Endpoint, Plain};

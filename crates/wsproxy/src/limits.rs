@@ -195,3 +195,6 @@ impl fmt::Display for LimitsError {
 }
 
 impl std::error::Error for LimitsError {}
+
+#[cfg(test)]
+mod tests;

@@ -143,3 +143,6 @@ impl StopToken {
         slot.stop
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -208,3 +208,6 @@ impl Terminal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
