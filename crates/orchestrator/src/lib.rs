@@ -9,6 +9,7 @@ pub mod lifecycle;
 pub mod node;
 pub mod process;
 pub mod registry;
+mod rest;
 pub mod urls;
 
 mod shell;

@@ -2,5 +2,7 @@
 
 #[cfg(feature = "daemon")]
 pub mod daemon;
+#[cfg(feature = "fake-driver")]
+pub mod fake_driver;
 #[cfg(feature = "daemon")]
 pub mod procs;

@@ -1,0 +1,50 @@
+//! The REST face: thin, every decision is made by the [`Orchestrator`].
+
+mod answer;
+mod body;
+mod errors;
+mod node;
+mod query;
+mod sandboxes;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{MethodRouter, get, post, put};
+
+use crate::Orchestrator;
+use crate::urls::UrlBuilder;
+
+/// What the handlers share.
+#[derive(Clone)]
+struct Face {
+    orchestrator: Orchestrator,
+    urls: Arc<UrlBuilder>,
+}
+
+impl Orchestrator {
+    /// The routes `/v1/sandboxes` and `/v1/node`.
+    ///
+    /// Answers advertise addresses made by `urls`. Access checks are the caller's: wrap the router.
+    pub fn router(&self, urls: UrlBuilder) -> Router {
+        let face = Face { orchestrator: self.clone(), urls: Arc::new(urls) };
+        Router::new()
+            .route("/v1/sandboxes", only("GET, POST", get(sandboxes::list).post(sandboxes::create)))
+            .route(
+                "/v1/sandboxes/{id}",
+                only(
+                    "GET, PATCH, DELETE",
+                    get(sandboxes::get).patch(sandboxes::update).delete(sandboxes::delete),
+                ),
+            )
+            .route("/v1/node", only("GET", get(node::info)))
+            .route("/v1/node/status", only("PUT", put(node::set_status)))
+            .route("/v1/node/drain", only("POST", post(node::drain)))
+            .with_state(face)
+    }
+}
+
+/// Answers every other method with what is allowed.
+fn only(allowed: &'static str, methods: MethodRouter<Face>) -> MethodRouter<Face> {
+    methods.fallback(move |method| answer::method_not_allowed(method, allowed))
+}

@@ -1,0 +1,97 @@
+//! From refusals and failures to the table of error reasons.
+
+use lockkeeper_api::{ApiError, Mistakes, Reason, SandboxAfter};
+
+use super::answer::Refusal;
+use crate::launch::PlanError;
+use crate::node::{DoorRefusal, StatusError};
+use crate::registry::{AdmitRefusal, UpdateError};
+use crate::{ChangeError, CreateError, DeleteError};
+
+impl From<CreateError> for Refusal {
+    fn from(error: CreateError) -> Self {
+        let text = error.to_string();
+        let new = |reason| ApiError::new(reason, SandboxAfter::None, text.clone());
+        Self(match error {
+            CreateError::Plan(PlanError::Invalid(mistakes)) => {
+                ApiError::bad_request(SandboxAfter::None, &mistakes)
+            }
+            CreateError::Plan(PlanError::UnknownTemplate { known, .. }) => {
+                new(Reason::TemplateNotFound).with("known", known)
+            }
+            CreateError::Plan(PlanError::Unsupported { found, .. }) => {
+                new(Reason::Unsupported).with("available", found)
+            }
+            CreateError::Door(refusal) => new(door_reason(&refusal)),
+            CreateError::Admit(AdmitRefusal::Exists { state, .. }) => {
+                ApiError::new(Reason::SandboxExists, SandboxAfter::Untouched, text.clone())
+                    .with("state", state.as_str())
+            }
+            CreateError::Admit(AdmitRefusal::Full { retry, .. }) => {
+                new(Reason::NodeFull).retry_after(retry)
+            }
+            CreateError::Admit(AdmitRefusal::Busy { retry, .. })
+            | CreateError::QueueTimeout { retry, .. } => new(Reason::NodeBusy).retry_after(retry),
+            CreateError::Deleted(_) => new(Reason::StartCancelled),
+            CreateError::Timeout(_) => new(Reason::StartTimeout),
+            CreateError::StartFailed(_) => new(Reason::BrowserStartFailed),
+            CreateError::ForceStopped => new(Reason::ForceStopped),
+        })
+    }
+}
+
+fn door_reason(refusal: &DoorRefusal) -> Reason {
+    match refusal {
+        DoorRefusal::Draining => Reason::NodeDraining,
+        DoorRefusal::Standby => Reason::NodeStandby,
+        DoorRefusal::Unhealthy(_) => Reason::NodeUnhealthy,
+        DoorRefusal::NotReady(_) => Reason::NodeNotReady,
+    }
+}
+
+impl From<DeleteError> for Refusal {
+    fn from(error: DeleteError) -> Self {
+        let text = error.to_string();
+        Self(match error {
+            DeleteError::Unknown(_) => {
+                ApiError::new(Reason::SandboxNotFound, SandboxAfter::None, text)
+            }
+            DeleteError::Mismatch { present, .. } => {
+                ApiError::new(Reason::LifecycleMismatch, SandboxAfter::Untouched, text)
+                    .with("lifecycle_id", present.as_str())
+            }
+        })
+    }
+}
+
+impl From<ChangeError> for Refusal {
+    fn from(error: ChangeError) -> Self {
+        let text = error.to_string();
+        Self(match error {
+            ChangeError::Invalid(mistakes) => {
+                ApiError::bad_request(SandboxAfter::Untouched, &mistakes)
+            }
+            ChangeError::Refused(UpdateError::Unknown(_)) => {
+                ApiError::new(Reason::SandboxNotFound, SandboxAfter::None, text)
+            }
+            ChangeError::Refused(UpdateError::Ending { state, .. }) => {
+                ApiError::new(Reason::WrongState, SandboxAfter::Untouched, text)
+                    .with("state", state.as_str())
+            }
+            ChangeError::Refused(UpdateError::Earlier { .. }) => {
+                let mistakes = Mistakes::one("ttl", text);
+                ApiError::bad_request(SandboxAfter::Untouched, &mistakes)
+            }
+        })
+    }
+}
+
+impl From<StatusError> for Refusal {
+    fn from(error: StatusError) -> Self {
+        let reason = match error {
+            StatusError::Transition => Reason::StatusTransition,
+            StatusError::ShuttingDown => Reason::ShuttingDown,
+        };
+        Self(ApiError::new(reason, SandboxAfter::Untouched, error.to_string()))
+    }
+}

@@ -1,0 +1,109 @@
+//! What a test can make of each await point.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use orchestrator::driver::LifecycleId;
+use tokio::sync::watch;
+use upstream::Cause;
+
+/// An await point of the driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Point {
+    /// In `start`: the directory exists, no browser yet.
+    StartPrepared,
+    /// In `start`: the browser runs and does not answer yet.
+    StartSpawned,
+    /// In `start`: ready was reported, the call has not returned.
+    StartReady,
+    /// Whether `start` obeys its cancel: [`Act::Hang`] here means that it does not.
+    Cancel,
+    /// In `stop`: nothing has been done.
+    StopBegin,
+    /// In `stop`: the browser is dead, its directory still exists.
+    StopCleanup,
+}
+
+impl Point {
+    /// The points of a start, in their order.
+    pub const START: [Self; 3] = [Self::StartPrepared, Self::StartSpawned, Self::StartReady];
+}
+
+/// Where the driver is, for a script to decide.
+#[derive(Debug)]
+pub struct At<'a> {
+    /// The point.
+    pub point: Point,
+    /// Which instance.
+    pub lifecycle: &'a LifecycleId,
+    /// Its launch switches: a test can mark sandboxes with them.
+    pub flags: &'a [String],
+}
+
+impl At<'_> {
+    /// Whether the instance was launched with this switch.
+    pub fn has(&self, flag: &str) -> bool {
+        self.flags.iter().any(|one| one == flag)
+    }
+}
+
+/// What happens at a point.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// It goes on.
+    Go,
+    /// It waits until the test lets it go.
+    Hold(Hold),
+    /// It takes this long.
+    Wait(Duration),
+    /// It never goes on.
+    Hang,
+    /// It fails with this text.
+    Fail(String),
+    /// It panics.
+    Panic,
+    /// The browser ends there, and it goes on.
+    EndBrowser(Cause),
+}
+
+/// Holds calls until the test lets them go.
+#[derive(Debug, Clone)]
+pub struct Hold {
+    waiting: Arc<watch::Sender<usize>>,
+    open: Arc<watch::Sender<bool>>,
+}
+
+impl Default for Hold {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Hold {
+    /// Nobody waits, and who comes has to.
+    pub fn new() -> Self {
+        Self { waiting: Arc::new(watch::Sender::new(0)), open: Arc::new(watch::Sender::new(false)) }
+    }
+
+    /// Waits until `count` calls have come here.
+    ///
+    /// # Panics
+    /// After 60 s of tokio's clock.
+    pub async fn reached(&self, count: usize) {
+        let mut waiting = self.waiting.subscribe();
+        let all = waiting.wait_for(|come| *come >= count);
+        let in_time = tokio::time::timeout(Duration::from_secs(60), all).await;
+        assert!(in_time.is_ok(), "{} of {count} calls have come", *self.waiting.borrow());
+    }
+
+    /// Lets all go, also those that come later.
+    pub fn release(&self) {
+        self.open.send_replace(true);
+    }
+
+    pub(super) async fn wait(&self) {
+        self.waiting.send_modify(|come| *come += 1);
+        // The sender lives in `self`.
+        let _ = self.open.subscribe().wait_for(|open| *open).await;
+    }
+}
