@@ -3,7 +3,7 @@
 //! hyper asks its timer for one sleep per request head, which starts when the connection becomes idle.
 //! We hand out a sleep that starts with the idle time and switches to the header time as soon as the
 //! connection was woken again, which is when bytes arrived. A wake-up without bytes switches too
-//! early, and then only an idle connection ends sooner than it could have.
+//! early, and then an idle connection ends sooner than it could have: nothing is lost.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -81,12 +81,16 @@ impl Future for HeadWait {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.begun && self.polls.number() != self.asked_in {
-            self.begun = true;
-            let whole_head = tokio::time::Instant::now() + self.head;
-            let until = whole_head.min(self.sleep.deadline());
-            self.sleep.as_mut().reset(until);
+        // First, because the end of the idle time wakes the connection too.
+        if self.sleep.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
         }
+        if self.begun || self.polls.number() == self.asked_in {
+            return Poll::Pending;
+        }
+        self.begun = true;
+        let until = tokio::time::Instant::now() + self.head;
+        self.sleep.as_mut().reset(until);
         self.sleep.as_mut().poll(cx)
     }
 }

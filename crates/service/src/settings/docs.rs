@@ -81,6 +81,7 @@ impl Table {
     pub(super) fn checked(&self, values: &Values) -> String {
         let mut text = format!("the settings of {} are good\n", self.program);
         for (name, shown, source) in values.shown() {
+            let shown = if shown.is_empty() { "(empty)" } else { shown };
             let _ = writeln!(text, "  {name} = {shown}  ({source})");
         }
         for warning in values.warnings() {

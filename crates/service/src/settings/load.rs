@@ -97,6 +97,7 @@ pub fn load(
         }
     }
     if !mistakes.is_empty() {
+        mistakes.sort_by_key(|mistake| mistake.source.place());
         return Err(Mistakes(mistakes));
     }
     Ok(if line.check { Invocation::Print(table.checked(&values)) } else { Invocation::Run(values) })

@@ -31,6 +31,19 @@ pub enum Source {
     Together,
 }
 
+impl Source {
+    /// Its place in a list for people: file by line, environment, command line, the rest.
+    pub(super) fn place(&self) -> (u8, usize) {
+        match self {
+            Self::Default => (0, 0),
+            Self::File { line, .. } => (1, *line),
+            Self::Environment { .. } => (2, 0),
+            Self::Flag { .. } => (3, 0),
+            Self::Together => (4, 0),
+        }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -85,9 +98,10 @@ pub(super) fn nearest<'a>(
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let allowed = (wrong.len() / 3).clamp(1, 3);
+    let wrong = wrong.to_ascii_lowercase();
     known
         .into_iter()
-        .map(|name| (distance(wrong, name), name))
+        .map(|name| (distance(&wrong, &name.to_ascii_lowercase()), name))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
