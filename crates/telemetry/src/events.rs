@@ -18,6 +18,8 @@ mod posted;
 mod sandbox;
 
 #[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
 mod tests;
 
 pub use agent::{

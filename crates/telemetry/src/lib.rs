@@ -3,6 +3,7 @@
 pub mod events;
 pub mod fields;
 mod handle;
+pub mod metrics;
 pub mod value;
 pub mod words;
 

@@ -73,6 +73,8 @@ words! {
         Signal = "signal",
         /// A call of the API.
         Api = "api",
+        /// A part that the daemon cannot do without ended.
+        Failure = "failure",
     }
 
     /// What made a drain a forced stop.
