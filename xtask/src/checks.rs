@@ -1,5 +1,7 @@
 //! What a change has to pass: the tests, and everything else.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use crate::{cmd, progress, setup, tidy, tools};
@@ -111,9 +113,11 @@ fn licences() -> Result<()> {
     )
 }
 
+/// Whether `cargo NAME` is there, in the places where cargo itself looks for it.
 fn has_subcommand(name: &str) -> bool {
     let program = format!("cargo-{name}");
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
     tools::on_path(&program).is_some()
-        || std::env::var_os("CARGO_HOME")
-            .is_some_and(|home| std::path::Path::new(&home).join("bin").join(&program).is_file())
+        || home.is_some_and(|home| home.join("bin").join(&program).is_file())
 }
