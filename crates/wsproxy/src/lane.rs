@@ -161,7 +161,7 @@ impl Lane {
         // The scanned bytes follow the run without a gap: see `room` and `room_behind`.
         chunk.run.end = start + run;
         chunk.rest.start = start + rest;
-        self.unscanned = joined.is_some();
+        self.unscanned = joined.is_some() && !chunk.rest.is_empty();
         self.joined = joined;
         let held = chunk.run.len() + chunk.rest.len();
         let joined = self.joined.as_ref().map_or(0, |joined| joined.rest().len());
