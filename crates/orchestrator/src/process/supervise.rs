@@ -142,7 +142,7 @@ impl Supervisor {
                     }
                     Some(cause) => {
                         let uptime = browser.spawned.elapsed();
-                        let next = self.handle_end(cause, uptime);
+                        let next = self.handle_end(cause, false, uptime);
                         self.engine.bury(home, browser).await;
                         self.instance.alive.send_replace(false);
                         end.exit = Some(cause);
@@ -160,14 +160,11 @@ impl Supervisor {
                         () = ordered(&mut self.orders) => State::Still,
                         () = pause => match self.launch(home, std::future::pending()).await {
                             Ok(browser) => State::Running(browser),
-                            Err(failed) if self.orders.borrow().ends() => {
-                                self.push_exit(failed.cause, true, failed.uptime, None);
-                                State::Still
-                            }
                             Err(failed) => {
                                 tracing::warn!(lifecycle = %self.spec.lifecycle,
                                     error = %failed.error, "a relaunch failed");
-                                self.handle_end(failed.cause, failed.uptime)
+                                let cancelled = failed.error == StartError::Cancelled;
+                                self.handle_end(failed.cause, cancelled, failed.uptime)
                             }
                         },
                     }
@@ -224,8 +221,14 @@ impl Supervisor {
         self.outbox.push(event);
     }
 
-    /// A browser ended that nobody told to end.
-    fn handle_end(&mut self, cause: Cause, uptime: Duration) -> State {
+    /// A browser ended before this task told it to.
+    fn handle_end(&mut self, cause: Cause, by_us: bool, uptime: Duration) -> State {
+        let orders = *self.orders.borrow();
+        if orders.ends() {
+            // A kill works beside this task, so that end was ordered; a stop has only just come.
+            self.push_exit(cause, by_us || orders.killed, uptime, None);
+            return State::Still;
+        }
         let now = Instant::now().into_std();
         match self.policy.handle_end(now, cause, chance()) {
             Decision::Relaunch(delay) => {

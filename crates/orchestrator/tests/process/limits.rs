@@ -1,0 +1,123 @@
+//! What a sandbox may use.
+
+use std::time::{Duration, Instant};
+
+use orchestrator::driver::{Driver, DriverEvent, GoneWhy, StopHow};
+use orchestrator::process::{CgroupMode, ProcessConfig};
+use upstream::Cause;
+
+use crate::procs;
+use crate::world::{self, World, clean, driver, fake_spec, start};
+use crate::{Outcome, Test};
+
+pub(crate) fn tests() -> Vec<(&'static str, Test)> {
+    vec![
+        ("a_fork_bomb_stays_inside_its_sandbox_and_dies_with_it", |world| {
+            let config = world.fake_config();
+            fork_bomb(world, config)
+        }),
+        ("a_fork_bomb_dies_also_without_control_groups", |world| {
+            let mut config = world.fake_config();
+            config.cgroup = CgroupMode::Off;
+            fork_bomb(world, config)
+        }),
+        ("a_memory_hog_is_ended_by_the_kernel_and_reported_as_such", memory_hog),
+        ("a_browser_killed_by_hand_under_a_memory_limit_is_no_memory_kill", not_a_hog),
+        ("required_control_groups_are_had_or_refused", required),
+    ]
+}
+
+/// Few enough that nothing else on the host notices.
+const PROCESSES: u32 = 60;
+
+fn fork_bomb(world: &mut World, mut config: ProcessConfig) -> Outcome {
+    config.limits.pids = PROCESSES;
+    config.stop_grace = Duration::from_millis(300);
+    let driver = driver(config);
+    let limited = world::is_root()
+        || !driver.notes().iter().any(|note| note.contains("nothing limits the number"));
+    if !limited {
+        return Outcome::Skipped("nothing here would stop the bomb: neither users nor groups");
+    }
+    world.block_on(async {
+        let mut other = start(&driver, fake_spec("a2", "serve")).await;
+        let bomb = start(&driver, fake_spec("a1", "bomb")).await;
+        let uid = bomb.process().uid;
+        let living = || procs::all(|p| p.uid == uid && !p.zombie).len();
+        procs::wait_until("the bomb goes off", Duration::from_secs(20), || living() > 20);
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert!(living() <= PROCESSES as usize, "{}", living());
+        }
+        let began = Instant::now();
+        clean(driver.stop(bomb.lifecycle, StopHow::Graceful).await);
+        println!("a fork bomb was stopped after {:?}", began.elapsed());
+        assert_eq!(living(), 0);
+        assert!(other.events.try_recv().is_err(), "the other sandbox runs on");
+        assert!(procs::is_alive(&other.process()));
+        clean(driver.stop(other.lifecycle, StopHow::Fast).await);
+        driver.close().await;
+    });
+    Outcome::Passed
+}
+
+fn limited_memory(world: &World) -> Option<ProcessConfig> {
+    let mut config = world.fake_config();
+    config.limits.memory = Some(128 << 20);
+    let driver = driver(config.clone());
+    let limited = !driver.notes().iter().any(|note| note.contains("memory limit has no effect"));
+    world.block_on(driver.close());
+    limited.then_some(config)
+}
+
+const NO_MEMORY_GROUP: &str = "there is no memory control group that this user may divide";
+
+fn memory_hog(world: &mut World) -> Outcome {
+    let Some(config) = limited_memory(world) else { return Outcome::Skipped(NO_MEMORY_GROUP) };
+    world.block_on(async {
+        let driver = driver(config);
+        let mut hog = start(&driver, fake_spec("a1", "hog")).await;
+        assert_eq!(hog.exited().await, (1, Cause::OomKilled, false, None));
+        let gone = DriverEvent::Gone { cause: Cause::OomKilled, why: GoneWhy::Crashed };
+        assert_eq!(hog.event().await, gone);
+        let report = clean(driver.stop(hog.lifecycle, StopHow::Graceful).await);
+        assert_eq!(report.exit, Some(Cause::OomKilled));
+        driver.close().await;
+    });
+    Outcome::Passed
+}
+
+fn not_a_hog(world: &mut World) -> Outcome {
+    let Some(config) = limited_memory(world) else { return Outcome::Skipped(NO_MEMORY_GROUP) };
+    world.block_on(async {
+        let driver = driver(config);
+        let mut sandbox = start(&driver, fake_spec("a1", "serve")).await;
+        let pid = nix::unistd::Pid::from_raw(sandbox.pid);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        let (_, cause, _, relaunch_in) = sandbox.exited().await;
+        assert_eq!(cause, Cause::Signalled { signal: 9 });
+        assert_eq!(relaunch_in, Some(Duration::ZERO));
+        clean(driver.stop(sandbox.lifecycle, StopHow::Fast).await);
+        driver.close().await;
+    });
+    Outcome::Passed
+}
+
+fn required(world: &mut World) -> Outcome {
+    let mut config = world.fake_config();
+    config.cgroup = CgroupMode::Require;
+    match orchestrator::process::ProcessDriver::new(config) {
+        Ok(driver) => world.block_on(async {
+            let sandbox = start(&driver, fake_spec("a1", "serve")).await;
+            let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", sandbox.pid)).unwrap();
+            assert!(groups.contains("/a1"), "{groups}");
+            clean(driver.stop(sandbox.lifecycle, StopHow::Fast).await);
+            driver.close().await;
+        }),
+        Err(e) => {
+            assert_eq!(e.kind(), "cgroup");
+            assert!(e.to_string().contains("Delegate=yes"), "{e}");
+        }
+    }
+    Outcome::Passed
+}
