@@ -193,11 +193,16 @@ impl Checker {
 
     /// A dial has failed or a session was lost: ask soon, but not faster than every [`GAP`].
     pub(crate) fn handle_hint(&mut self, now: Instant) {
-        let soon = self.asked_at.map_or(now, |asked| now.max(asked + GAP));
-        self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+        let soon = self.ask_standing_soon(now);
         if let Some(candidate) = &mut self.candidate {
             candidate.due = candidate.due.min(soon);
         }
+    }
+
+    fn ask_standing_soon(&mut self, now: Instant) -> Instant {
+        let soon = self.asked_at.map_or(now, |asked| now.max(asked + GAP));
+        self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+        soon
     }
 
     /// Announcements were read; the first is the newest. The address in use is no news.
@@ -249,7 +254,7 @@ impl Checker {
                     }
                 }
                 if ready {
-                    self.handle_hint(now);
+                    self.ask_standing_soon(now);
                 }
                 Verdict { fact: None, refused: Some((UrlRefusal::OtherInstance, url)) }
             }
@@ -272,7 +277,7 @@ impl Checker {
                     if rounds >= MAX_ROUNDS {
                         self.candidate = None;
                     }
-                    self.handle_hint(now);
+                    self.ask_standing_soon(now);
                 }
                 Verdict { fact: None, refused: first.then_some((UrlRefusal::NoAnswer, url)) }
             }

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
-use crate::url::{Host, WsUrl};
+use crate::url::{WsUrl, host_header};
 
 /// Time for the whole question: connect, request and answer.
 pub const PROBE_TIMEOUT: Duration = Duration::from_millis(250);
@@ -130,15 +129,6 @@ fn unreachable_because(error: &io::Error) -> Answer {
     match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => Answer::Refused,
         _ => Answer::NoAnswer,
-    }
-}
-
-/// Chromium serves only requests whose `Host` is an IP address or localhost, so a browser that is
-/// reached by name is asked under the address that the name has led to.
-fn host_header(host: &str, port: u16, peer: SocketAddr) -> String {
-    match Host::normalise(host) {
-        Some(Host::Name(name)) if name == "localhost" => format!("{name}:{port}"),
-        Some(Host::Ip(_) | Host::Name(_)) | None => peer.to_string(),
     }
 }
 

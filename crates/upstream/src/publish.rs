@@ -149,12 +149,18 @@ impl Shared {
     /// Counts each, logs at most one a minute, and of it the host only.
     fn refused_url(&self, why: UrlRefusal, host: &str, times: u64) {
         self.counters.refused_url(why, times);
-        let now = Instant::now();
-        let mut logged = self.refusal_logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged.is_none_or(|at| now >= at + REFUSAL_LOG_EVERY) {
-            *logged = Some(now);
+        if self.may_log_refusal(Instant::now()) {
             tracing::info!(upstream.host = host, why = why.kind(), "browser address refused");
         }
+    }
+
+    fn may_log_refusal(&self, now: Instant) -> bool {
+        let mut logged = self.refusal_logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = logged.is_none_or(|at| now >= at + REFUSAL_LOG_EVERY);
+        if due {
+            *logged = Some(now);
+        }
+        due
     }
 
     fn log(&self, told: &'static str) {
@@ -269,7 +275,8 @@ impl Upstream {
         self.shared.counters.long_lines.add(lines);
     }
 
-    /// Number of [`Changes`] and waits that exist now; for leak checks.
+    /// Number of [`Changes`] and waits that exist now, for leak checks. A source that asks the
+    /// browser holds one while it runs.
     pub fn subscribers(&self) -> usize {
         self.shared.model.receiver_count()
     }

@@ -42,3 +42,6 @@ impl Default for Timing {
         Self { start_timeout: START_TIMEOUT, verify_interval: Some(VERIFY_INTERVAL) }
     }
 }
+
+#[cfg(test)]
+mod tests;

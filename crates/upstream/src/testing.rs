@@ -86,14 +86,14 @@ pub(crate) fn line(port: u16, guid: &str) -> String {
     format!("DevTools listening on ws://127.0.0.1:{port}/devtools/browser/{guid}\n")
 }
 
-/// Waits for a state. After a minute, on whatever clock, it shows the state there is.
+/// Waits for a state. After two minutes, on whatever clock, it shows the state there is.
 pub(crate) async fn until(
     upstream: &Upstream,
     what: &str,
     mut wanted: impl FnMut(&UpstreamState) -> bool,
 ) -> UpstreamState {
     let mut changes = upstream.changes();
-    let waited = timeout(Duration::from_secs(60), async {
+    let waited = timeout(Duration::from_secs(120), async {
         loop {
             let state = changes.changed().await;
             if wanted(&state) {
@@ -103,7 +103,7 @@ pub(crate) async fn until(
     });
     match waited.await {
         Ok(state) => state,
-        Err(_) => panic!("not {what} within a minute: {:?}", upstream.current()),
+        Err(_) => panic!("not {what} within two minutes: {:?}", upstream.current()),
     }
 }
 

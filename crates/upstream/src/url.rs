@@ -1,7 +1,7 @@
 //! Pure: the one form of address that is ever dialled, and the rules for accepting it.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -118,6 +118,13 @@ impl WsUrl {
     /// The port, never 0.
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The `Host` for a request to this browser over a socket to `peer`. Chromium serves only
+    /// requests whose `Host` is an IP address or localhost, so a browser that is reached by name
+    /// is asked under the address that the name has led to.
+    pub fn host_header(&self, peer: SocketAddr) -> String {
+        host_header(self.host(), self.port, peer)
     }
 
     /// The path: `/devtools/browser/<guid>`.
@@ -273,6 +280,13 @@ fn split_authority(authority: &str) -> Result<(&str, u16), UrlError> {
         Some(_) => return Err(UrlError::Port),
     };
     Ok((host, port))
+}
+
+pub(crate) fn host_header(host: &str, port: u16, peer: SocketAddr) -> String {
+    match Host::normalise(host) {
+        Some(Host::Name(name)) if name == "localhost" => format!("{name}:{port}"),
+        Some(Host::Ip(_) | Host::Name(_)) | None => peer.to_string(),
+    }
 }
 
 /// The host of whatever `text` is, made safe for a log line: the only part of a refused address

@@ -1,10 +1,9 @@
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Answer, HttpProbe, PROBE_TIMEOUT, Probe, host_header};
+use super::{Answer, HttpProbe, PROBE_TIMEOUT, Probe};
 
 /// Serves one connection with `serve` while it is asked.
 async fn ask_while<F: Future>(serve: impl FnOnce(TcpStream, String) -> F) -> Answer {
@@ -134,14 +133,4 @@ async fn silence_ends_with_the_time_for_the_whole_question() {
     assert_eq!(slow.await, Answer::NoAnswer);
     let took = start.elapsed();
     assert!(took >= 2 * PROBE_TIMEOUT && took < 2 * PROBE_TIMEOUT + Duration::from_secs(2));
-}
-
-#[test]
-fn a_browser_behind_a_name_is_asked_by_address() {
-    let peer: SocketAddr = "10.0.0.7:9222".parse().unwrap();
-    assert_eq!(host_header("browser", 9222, peer), "10.0.0.7:9222");
-    assert_eq!(host_header("10.0.0.7", 9222, peer), "10.0.0.7:9222");
-    let loopback: SocketAddr = "[::1]:9222".parse().unwrap();
-    assert_eq!(host_header("LOCALHOST", 9222, loopback), "localhost:9222");
-    assert_eq!(host_header("::1", 9222, loopback), "[::1]:9222");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::{Applied, Publisher, WaitReady};
+use crate::counts::UrlRefusal;
 use crate::probe::Verify;
 use crate::state::{Cause, Fact, Phase};
 use crate::testing::{Place, World, url};
@@ -264,4 +265,20 @@ fn handles_can_go_to_any_thread() {
     check::<Arc<Publisher>>();
     check::<super::Upstream>();
     check::<super::Changes>();
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_addresses_are_all_counted_and_logged_once_a_minute() {
+    let publisher = Publisher::new(true);
+    let mut logged = Vec::new();
+    let start = Instant::now();
+    for second in 0..150 {
+        publisher.refused_url(UrlRefusal::NoAnswer, "host", 2);
+        let now = start + Duration::from_secs(60 + second);
+        if publisher.shared.may_log_refusal(now) {
+            logged.push(second);
+        }
+    }
+    assert_eq!(logged, [0, 60, 120], "the first call has logged at the start");
+    assert_eq!(publisher.upstream().counts().refused_urls.no_answer, 300);
 }

@@ -51,3 +51,6 @@ impl Fixed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,3 +59,6 @@ impl HttpPoll {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -127,3 +127,6 @@ async fn read(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

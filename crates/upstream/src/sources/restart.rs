@@ -90,3 +90,6 @@ pub(crate) async fn guarded<F: Future>(future: F) -> Result<F::Output, Panicked>
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,6 @@
-use super::{UrlError, UrlPolicy, WsUrl, host_for_log};
+use std::net::SocketAddr;
+
+use super::{UrlError, UrlPolicy, WsUrl, host_for_log, host_header};
 
 const GOOD: &str = "ws://127.0.0.1:9222/devtools/browser/0a1b-2C";
 
@@ -131,4 +133,17 @@ fn only_a_harmless_host_reaches_the_log() {
     assert_eq!(host_for_log("ws://a\u{1b}[31m\nb/secret"), "a??31m?b");
     assert_eq!(host_for_log("no url, secret"), "");
     assert_eq!(host_for_log(&format!("ws://{}/", "h".repeat(500))).len(), 64);
+}
+
+#[test]
+fn a_browser_behind_a_name_is_asked_by_address() {
+    let peer: SocketAddr = "10.0.0.7:9222".parse().unwrap();
+    assert_eq!(host_header("browser", 9222, peer), "10.0.0.7:9222");
+    assert_eq!(host_header("10.0.0.7", 9222, peer), "10.0.0.7:9222");
+    let loopback: SocketAddr = "[::1]:9222".parse().unwrap();
+    assert_eq!(host_header("LOCALHOST", 9222, loopback), "localhost:9222");
+    assert_eq!(host_header("::1", 9222, loopback), "[::1]:9222");
+
+    let url = WsUrl::from_parts("browser", 9222, "a").unwrap();
+    assert_eq!(url.host_header(peer), "10.0.0.7:9222");
 }
