@@ -3,6 +3,7 @@
 use std::{
     env,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 use anyhow::{Context, Result, bail};
@@ -12,9 +13,15 @@ use crate::cmd;
 /// The oldest Node that every client in `tests/clients` runs on.
 const NODE_AT_LEAST: (u32, u32) = (22, 12);
 
-/// The root of the workspace.
+/// The root of the workspace: of the checkout that cargo runs us in, also when two share one target
+/// folder.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let package = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        package.parent().unwrap_or(Path::new("/")).to_owned()
+    });
+    &ROOT
 }
 
 /// The folder of the client scripts and, once set up, of their packages.
