@@ -29,6 +29,8 @@ pub struct Ending<C, U> {
     browser: Closer,
     first_close: Option<FirstClose>,
     clock: Clock,
+    /// How long writes to the client and to the browser waited, up to the terminal event.
+    stalls: [Duration; 2],
 }
 
 impl<C, U> fmt::Debug for Ending<C, U> {
@@ -73,6 +75,7 @@ impl<C: Endpoint, U: Endpoint> Ending<C, U> {
                 deliver_until: at + grace,
                 end: at + grace + AFTER_GRACE,
             },
+            stalls: [session.client.stalled(at), session.browser.stalled(at)],
             session,
             terminal,
             first_close,
@@ -190,7 +193,8 @@ impl<C: Endpoint, U: Endpoint> Ending<C, U> {
     }
 
     fn report(self) -> RelayReport {
-        let Self { session, terminal, client, browser, first_close, .. } = self;
+        let Self { session, terminal, client, browser, first_close, stalls, .. } = self;
+        let [client_stall, browser_stall] = stalls;
         let direction = |lane: &Lane, stall| {
             let totals = lane.totals();
             DirectionReport {
@@ -213,8 +217,8 @@ impl<C: Endpoint, U: Endpoint> Ending<C, U> {
             started_at: session.started,
             ended_at: Moment { at: terminal.at, wall: terminal.wall },
             teardown: now().saturating_duration_since(terminal.at),
-            to_browser: direction(&session.up, session.browser.stalled()),
-            to_client: direction(&session.down, session.client.stalled()),
+            to_browser: direction(&session.up, browser_stall),
+            to_client: direction(&session.down, client_stall),
             pings_answered: session.client.pongs_sent + session.browser.pongs_sent,
             pongs_dropped: up.pongs_dropped + down.pongs_dropped,
             joined: up.joined,

@@ -88,9 +88,10 @@ impl<E: Endpoint> Side<E> {
         self.blocked_since
     }
 
-    /// How long writes waited, added up.
-    pub(crate) fn stalled(&self) -> Duration {
-        self.stalled
+    /// How long writes waited up to now, added up.
+    pub(crate) fn stalled(&self, now: Instant) -> Duration {
+        let waits = self.blocked_since.map(|since| now.saturating_duration_since(since));
+        self.stalled + waits.unwrap_or_default()
     }
 
     pub(crate) fn since_last_ack(&self) -> Option<Duration> {

@@ -1,1 +1,11 @@
-//! Facts of whole sessions.
+//! Facts of whole sessions, over in-memory streams and paused time; the kernel's own facts over TCP.
+
+mod closes;
+mod control;
+mod ends;
+mod flow;
+mod rig;
+mod stalls;
+mod stops;
+mod taps;
+mod tcp;
