@@ -86,7 +86,7 @@ pub fn load(
     let Loading { mut mistakes, wrong, .. } = loading;
     for rule in &table.rules {
         let usable = |setting: &&Setting| values.has(setting) && !wrong.contains(setting.name);
-        if !rule.needs.iter().all(|setting| usable(&setting)) {
+        if !rule.needs.iter().all(usable) {
             continue;
         }
         for finding in (rule.check)(&values) {

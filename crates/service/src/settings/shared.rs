@@ -1,157 +1,39 @@
 //! The settings that every daemon has, and what is built from them.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+mod keys;
 
-use super::setting::{Key, OptionalKey, Setting};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::load::Environment;
+use super::setting::Setting;
 use super::table::{Finding, Table, Values};
-use super::value::{PublicUrl, Secret, Size};
-use crate::access::{AccessMetrics, AccessSettings, Host, HostPattern, Network, Origin};
+use crate::access::{AccessMetrics, AccessSettings, Host};
 use crate::http::HttpLimits;
 use crate::shutdown::ShutdownSettings;
 
-/// Where the daemon listens.
-pub static API_LISTEN: Key<SocketAddr> = Key::new(
-    "API_LISTEN",
-    "127.0.0.1:7300",
-    "Where clients reach the daemon. Loopback by default: only this machine.",
-);
+pub use keys::{
+    ADMIN_LISTEN, ALLOWED_HOSTS, ALLOWED_ORIGINS, ANNOUNCE_DELAY, API_LISTEN, BODY_LIMIT,
+    CLOSE_TIMEOUT, FORCE_STOP, FORCE_STOP_TIMEOUT, HEADER_LIMIT, HEADER_TIMEOUT, LOG, LOG_FORMAT,
+    MAX_CONNECTIONS, METRICS_PUBLIC, PUBLIC_URL, SHUTDOWN_DRAIN_TIMEOUT, STATE_DIR, TOKEN,
+    TRUSTED_PROXIES,
+};
 
-/// Where the admin routes are, if apart.
-pub static ADMIN_LISTEN: OptionalKey<SocketAddr> = OptionalKey::new(
-    "ADMIN_LISTEN",
-    "on the API port",
-    "Moves /healthz, /readyz and /metrics to a port of their own.",
-);
-
-/// The address users know.
-pub static PUBLIC_URL: OptionalKey<PublicUrl> = OptionalKey::new(
-    "PUBLIC_URL",
-    "none",
-    "The address users know, when a proxy stands in front. Its host and everything below it are \
-     answered to.",
-);
-
-/// The token.
-pub static TOKEN: OptionalKey<Secret> = OptionalKey::new(
-    "TOKEN",
-    "none",
-    "Whoever has it may do everything. Needed by a listener outside loopback.",
-);
-
-/// Hosts answered to.
-pub static ALLOWED_HOSTS: Key<Vec<HostPattern>> = Key::new(
-    "ALLOWED_HOSTS",
-    "",
-    "Host names answered to besides localhost, addresses and the public host; .example.org means \
-     it and all below it. Others are refused, so that no foreign page can reach the daemon under \
-     a name of its own.",
-);
-
-/// Origins let in.
-pub static ALLOWED_ORIGINS: Key<Vec<Origin>> = Key::new(
-    "ALLOWED_ORIGINS",
-    "",
-    "Origins of web pages that may send requests, besides pages served from the very address of \
-     the request.",
-);
-
-/// Whether metrics need the token.
-pub static METRICS_PUBLIC: Key<bool> =
-    Key::new("METRICS_PUBLIC", "false", "Lets /metrics be read without the token.");
-
-/// Proxies in front.
-pub static TRUSTED_PROXIES: Key<Vec<Network>> = Key::new(
-    "TRUSTED_PROXIES",
-    "",
-    "Networks of the proxies in front. What they say about the client's scheme is believed.",
-);
-
-/// How much is logged.
-pub static LOG: Key<String> = Key::new(
-    "LOG",
-    "info",
-    "How much is logged: error, warn, info, debug, trace, or a filter by module.",
-);
-
-/// How it is logged.
-pub static LOG_FORMAT: OptionalKey<String> = OptionalKey::new(
-    "LOG_FORMAT",
-    "text on a terminal, else json",
-    "Lines for people or for programs.",
-)
-.choices(&["json", "text"]);
-
-/// Largest body.
-pub static BODY_LIMIT: Key<Size> =
-    Key::new("BODY_LIMIT", "1 MiB", "Largest request body; over it 413.").range("1 KiB", "1 GiB");
-
-/// Largest head.
-pub static HEADER_LIMIT: Key<Size> = Key::new(
-    "HEADER_LIMIT",
-    "32 KiB",
-    "Largest request head; over it, or with more than 100 fields, 431.",
-)
-.range("8 KiB", "1 MiB");
-
-/// Slowest head.
-pub static HEADER_TIMEOUT: Key<Duration> = Key::new(
-    "HEADER_TIMEOUT",
-    "10s",
-    "Time for a request head; over it 408. Keeps slow senders from holding connections.",
-)
-.range("100ms", "5m");
-
-/// Most connections.
-pub static MAX_CONNECTIONS: Key<u64> = Key::new(
-    "MAX_CONNECTIONS",
-    "4096",
-    "HTTP connections at once on each listener, upgraded ones not counted; more are refused.",
-)
-.range("1", "1000000");
-
-/// Time for load balancers.
-pub static ANNOUNCE_DELAY: Key<Duration> = Key::new(
-    "ANNOUNCE_DELAY",
-    "15s",
-    "How long a shutdown is announced (/readyz says 503, work is still taken), so that load \
-     balancers see it first. Skipped when every listener is on loopback.",
-)
-.range("0", "10m");
-
-/// Time for a drain.
-pub static SHUTDOWN_DRAIN_TIMEOUT: Key<Duration> = Key::new(
-    "SHUTDOWN_DRAIN_TIMEOUT",
-    "0",
-    "How long a shutdown waits for what is running before it forces the end.",
-)
-.range("1ms", "365d")
-.zero("waits for ever")
-.unprefixed();
-
-/// Do not wait at all.
-pub static FORCE_STOP: Key<bool> = Key::new(
-    "FORCE_STOP",
-    "false",
-    "Makes every shutdown end what is running at once, without waiting.",
-)
-.unprefixed();
-
-/// Time for a forced end.
-pub static FORCE_STOP_TIMEOUT: Key<Duration> = Key::new(
-    "FORCE_STOP_TIMEOUT",
-    "30s",
-    "How long a forced end may clean up. After two thirds of it every process is killed.",
-)
-.range("1s", "10m");
-
-/// Time for the last steps.
-pub static CLOSE_TIMEOUT: Key<Duration> = Key::new(
-    "CLOSE_TIMEOUT",
-    "30s",
-    "How long servers, sinks and logs together may take to close at the very end.",
-)
-.range("1s", "10m");
+/// The state folder: the setting, else the system's for root and the user's for everybody else
+/// (`$XDG_STATE_HOME`, `$HOME/.local/state`). `None` when a user has none of them.
+pub fn state_dir(values: &Values, root: bool, environment: &dyn Environment) -> Option<PathBuf> {
+    let variable = |wanted: &str| {
+        let set = environment.variables().into_iter().find(|(name, _)| name == wanted);
+        set.map(|(_, value)| PathBuf::from(value)).filter(|path| path.is_absolute())
+    };
+    values.find(&STATE_DIR).or_else(|| {
+        if root {
+            return Some(PathBuf::from("/var/lib/lockkeeper"));
+        }
+        let home = || variable("HOME").map(|home| home.join(".local/state"));
+        Some(variable("XDG_STATE_HOME").or_else(home)?.join("lockkeeper"))
+    })
+}
 
 /// The listeners' settings.
 pub fn listeners() -> [&'static Setting; 3] {

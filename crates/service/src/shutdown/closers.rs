@@ -1,6 +1,7 @@
 //! Closing what the daemon opened, last opened first, each within its bound.
 
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +51,20 @@ impl fmt::Display for CloserReport {
             CloserOutcome::Panicked(why) => write!(f, "{}: panicked: {why}", self.name),
             CloserOutcome::Cut => write!(f, "{}: still not closed after {ms} ms", self.name),
         }
+    }
+}
+
+/// The outcome of flushing a log to a console, as a closer should see it: a terminal or pipe that cannot
+/// be flushed, or is closed already, has lost nothing.
+///
+/// # Errors
+/// Everything else.
+pub fn console_flushed(flushed: io::Result<()>) -> io::Result<()> {
+    use rustix::io::Errno;
+    let harmless = [Errno::INVAL, Errno::NOTTY, Errno::BADF].map(Errno::raw_os_error);
+    match flushed {
+        Err(error) if error.raw_os_error().is_some_and(|code| harmless.contains(&code)) => Ok(()),
+        other => other,
     }
 }
 

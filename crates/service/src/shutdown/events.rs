@@ -1,7 +1,7 @@
 //! The shutdown as telemetry events.
 
 use telemetry::Telemetry;
-use telemetry::events::{DrainFinished, DrainForced, DrainProgress, DrainStarted};
+use telemetry::events::{DrainFinished, DrainForced, DrainProgress, DrainStarted, Event};
 use telemetry::value::Millis;
 use telemetry::words::{self, DrainTrigger};
 
@@ -10,68 +10,83 @@ use super::phases::ForceCause;
 
 /// Publishes `drain_started`, `drain_progress`, `drain_forced` and `drain_finished`. Add it with
 /// [`ServiceBuilder::observer`](crate::ServiceBuilder::observer).
+pub fn publish_to(telemetry: Telemetry) -> impl ShutdownObserver {
+    let mut events = DrainEvents::default();
+    move |fact: &ShutdownFact| {
+        if let Some(event) = events.event(fact) {
+            telemetry.publish(None, event);
+        }
+    }
+}
+
+/// Pure: turns the facts of one shutdown into events.
 ///
 /// The catalogue has no word for a shutdown that a failed service began, nor for an end that is forced
-/// because a wait broke. Those two events are left out rather than given another's word; the log and
-/// the exit code have them.
-pub fn publish_to(telemetry: Telemetry) -> impl ShutdownObserver {
-    let mut began: Option<(DrainTrigger, Option<Millis>)> = None;
-    move |fact: &ShutdownFact| match fact {
-        ShutdownFact::Started { trigger, drain, step, progress, .. } => {
-            let Some(trigger) = trigger_word(*trigger) else { return };
-            let deadline_ms = drain.map(Millis::from);
-            began = Some((trigger, deadline_ms));
-            let event = DrainStarted {
-                trigger,
-                deadline_ms,
-                phase: step.as_str().into(),
-                elapsed_ms: Millis::default(),
-                live: progress.live,
-                starting: progress.starting,
-                sessions: progress.sessions,
-                runs: progress.runs,
-                saves: progress.saves,
-            };
-            telemetry.publish(None, event);
-        }
-        ShutdownFact::Progress { step, elapsed, progress } => {
-            let Some((trigger, deadline_ms)) = began else { return };
-            let event = DrainProgress {
-                trigger,
-                deadline_ms,
-                phase: step.as_str().into(),
-                elapsed_ms: (*elapsed).into(),
-                live: progress.live,
-                starting: progress.starting,
-                sessions: progress.sessions,
-                runs: progress.runs,
-                saves: progress.saves,
-            };
-            telemetry.publish(None, event);
-        }
-        ShutdownFact::Forced { cause, elapsed, progress } => {
-            let Some(cause) = cause_word(*cause) else { return };
-            let event = DrainForced {
-                cause,
-                elapsed_ms: (*elapsed).into(),
-                live: progress.live,
-                starting: progress.starting,
-                sessions: progress.sessions,
-                runs: progress.runs,
-                saves: progress.saves,
-            };
-            telemetry.publish(None, event);
-        }
-        ShutdownFact::Drained { outcome, exit, elapsed, totals, errors } => {
-            let event = DrainFinished {
-                outcome: *outcome,
-                exit_code: Some(exit.code().into()),
-                elapsed_ms: (*elapsed).into(),
-                stopped: totals.stopped,
-                sessions_closed: totals.sessions_closed,
-                errors: *errors,
-            };
-            telemetry.publish(None, event);
+/// because a wait broke. Those events are left out rather than given another's word; the log and the
+/// exit code have them.
+#[derive(Debug, Default)]
+pub struct DrainEvents {
+    began: Option<(DrainTrigger, Option<Millis>)>,
+}
+
+impl DrainEvents {
+    /// The event of a fact, if there is one.
+    pub fn event(&mut self, fact: &ShutdownFact) -> Option<Event> {
+        match fact {
+            ShutdownFact::Started { trigger, drain, step, progress, .. } => {
+                let (trigger, deadline_ms) = (trigger_word(*trigger)?, drain.map(Millis::from));
+                self.began = Some((trigger, deadline_ms));
+                let event = DrainStarted {
+                    trigger,
+                    deadline_ms,
+                    phase: step.as_str().into(),
+                    elapsed_ms: Millis::default(),
+                    live: progress.live,
+                    starting: progress.starting,
+                    sessions: progress.sessions,
+                    runs: progress.runs,
+                    saves: progress.saves,
+                };
+                Some(event.into())
+            }
+            ShutdownFact::Progress { step, elapsed, progress } => {
+                let (trigger, deadline_ms) = self.began?;
+                let event = DrainProgress {
+                    trigger,
+                    deadline_ms,
+                    phase: step.as_str().into(),
+                    elapsed_ms: (*elapsed).into(),
+                    live: progress.live,
+                    starting: progress.starting,
+                    sessions: progress.sessions,
+                    runs: progress.runs,
+                    saves: progress.saves,
+                };
+                Some(event.into())
+            }
+            ShutdownFact::Forced { cause, elapsed, progress } => {
+                let event = DrainForced {
+                    cause: cause_word(*cause)?,
+                    elapsed_ms: (*elapsed).into(),
+                    live: progress.live,
+                    starting: progress.starting,
+                    sessions: progress.sessions,
+                    runs: progress.runs,
+                    saves: progress.saves,
+                };
+                Some(event.into())
+            }
+            ShutdownFact::Drained { outcome, exit, elapsed, totals, errors } => {
+                let event = DrainFinished {
+                    outcome: *outcome,
+                    exit_code: Some(exit.code().into()),
+                    elapsed_ms: (*elapsed).into(),
+                    stopped: totals.stopped,
+                    sessions_closed: totals.sessions_closed,
+                    errors: *errors,
+                };
+                Some(event.into())
+            }
         }
     }
 }

@@ -13,18 +13,21 @@ mod plan;
 mod report;
 mod run;
 mod settings;
+mod step;
+mod work;
 
 #[cfg(test)]
 mod tests;
 
-pub use closers::{CloserOutcome, CloserReport};
-pub use events::publish_to;
+pub use closers::{CloserOutcome, CloserReport, console_flushed};
+pub use events::{DrainEvents, publish_to};
 pub use notify::{Notice, Notifier, Systemd};
 pub use observe::{DrainMetrics, ShutdownFact, ShutdownObserver, Trigger};
 pub use phases::{Blocker, DrainPhases, DrainProgress, DrainTotals, Fault, Faults, ForceCause};
-pub use plan::{Event, Next, Plan, Step};
+pub use plan::{Event, Next, Plan};
 pub use report::{Failure, ShutdownReport};
 pub use settings::{Budget, ShutdownSettings};
+pub use step::Step;
 
 pub(crate) use closers::Closer;
 pub(crate) use run::{Shutdown, Voice};

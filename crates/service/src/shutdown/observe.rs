@@ -10,9 +10,10 @@ use telemetry::fields;
 use telemetry::words::DrainOutcome;
 
 use super::phases::{Blocker, DrainProgress, DrainTotals, ForceCause};
-use super::plan::Step;
 use super::settings::Budget;
+use super::step::Step;
 use crate::ExitStatus;
+use crate::settings::show_duration;
 
 /// How many blockers one line names.
 const NAMED: usize = 10;
@@ -128,8 +129,14 @@ pub(super) fn log(fact: &ShutdownFact) {
                 "shutting down because {name} ended, {budget}"
             );
         }
-        ShutdownFact::Started { trigger, budget, .. } => {
-            tracing::info!("shutting down ({}), {budget}", trigger.as_str());
+        ShutdownFact::Started { trigger, budget, progress, .. } => {
+            let last = progress.ends_in.map(show_duration);
+            tracing::info!(
+                "shutting down ({}), {budget}{}{}",
+                trigger.as_str(),
+                if last.is_some() { "; the last one ends by itself in " } else { "" },
+                last.unwrap_or_default()
+            );
         }
         ShutdownFact::Progress { step, elapsed, progress } => {
             let waiting = if progress.blockers.is_empty() { "" } else { ", waiting for " };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -134,8 +134,8 @@ pub struct DrainProgress {
     pub saves: u64,
     /// Who is waited for, oldest first. All of them: after a forced end this is the list of what is left.
     pub blockers: Vec<Blocker>,
-    /// When the last of them ends by itself, if all have an end.
-    pub ends_by: Option<SystemTime>,
+    /// How long until the last of them has ended by itself, if all of them do.
+    pub ends_in: Option<Duration>,
 }
 
 impl DrainProgress {

@@ -1,10 +1,10 @@
 //! Pure: the order of a shutdown. Takes what happened and when, says what comes next.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::phases::ForceCause;
 use super::settings::ShutdownSettings;
+use super::step::Step;
 
 /// How long idle pool members may take to die; what is left of them is cleanup that is waited for later.
 const POOL_BOUND: Duration = Duration::from_secs(2);
@@ -15,74 +15,6 @@ pub(super) const CLOSE_SPARE: Duration = Duration::from_secs(4);
 
 /// A third signal ends the process within 3 s; this leaves half a second for the exit itself.
 const AT_ONCE_BOUND: Duration = Duration::from_millis(2500);
-
-/// The steps of a shutdown, in their order. The names are public: logs, metrics, events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Step {
-    /// Not ready any more, work still gets in: load balancers look first.
-    Announce,
-    /// The outer door closes.
-    ServerGate,
-    /// What was let in ends.
-    WaitAdmitted,
-    /// The inner door closes.
-    FactoryGate,
-    /// Starts that passed the inner door end.
-    WaitStarts,
-    /// What is warm and unused ends.
-    Pool,
-    /// What clients use ends.
-    WaitLive,
-    /// Cleanup and saves end.
-    WaitCleanup,
-    /// All of it is ended now.
-    ForceStop,
-    /// Servers, sinks and logs close.
-    Closers,
-}
-
-impl Step {
-    /// All of them in order.
-    pub const ALL: [Self; 10] = [
-        Self::Announce,
-        Self::ServerGate,
-        Self::WaitAdmitted,
-        Self::FactoryGate,
-        Self::WaitStarts,
-        Self::Pool,
-        Self::WaitLive,
-        Self::WaitCleanup,
-        Self::ForceStop,
-        Self::Closers,
-    ];
-
-    /// Its public name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Announce => "announce",
-            Self::ServerGate => "server_gate",
-            Self::WaitAdmitted => "wait_admitted",
-            Self::FactoryGate => "factory_gate",
-            Self::WaitStarts => "wait_starts",
-            Self::Pool => "pool",
-            Self::WaitLive => "wait_live",
-            Self::WaitCleanup => "wait_cleanup",
-            Self::ForceStop => "force_stop",
-            Self::Closers => "closers",
-        }
-    }
-
-    /// Its place, from 1.
-    pub const fn number(self) -> u8 {
-        self as u8 + 1
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +68,7 @@ enum At {
     Force { kill_at: Instant, until: Instant },
     ForceKilled { until: Instant },
     Closers { until: Instant },
-    AtOnce { until: Instant },
+    Dying { until: Instant },
     Ended,
 }
 
@@ -168,7 +100,7 @@ impl Plan {
             At::WaitCleanup => Some(Step::WaitCleanup),
             At::Force { .. } | At::ForceKilled { .. } => Some(Step::ForceStop),
             At::Closers { .. } => Some(Step::Closers),
-            At::AtOnce { .. } | At::Ended => None,
+            At::Dying { .. } | At::Ended => None,
         }
     }
 
@@ -186,7 +118,7 @@ impl Plan {
             At::Announce { until }
             | At::ForceKilled { until }
             | At::Closers { until }
-            | At::AtOnce { until } => Some(until),
+            | At::Dying { until } => Some(until),
             At::Ended => None,
         }
     }
@@ -270,7 +202,7 @@ impl Plan {
                 Next::Stay
             }
             (At::Closers { .. }, Event::Done | Event::Broke | Event::Timeout)
-            | (At::AtOnce { .. }, Event::Done | Event::Broke | Event::Timeout) => {
+            | (At::Dying { .. }, Event::Done | Event::Broke | Event::Timeout) => {
                 self.at = At::Ended;
                 Next::End
             }
@@ -288,10 +220,10 @@ impl Plan {
                 | At::Closers { .. },
                 Event::AtOnce,
             ) => {
-                self.at = At::AtOnce { until: now + AT_ONCE_BOUND };
+                self.at = At::Dying { until: now + AT_ONCE_BOUND };
                 Next::AtOnce
             }
-            (At::AtOnce { .. }, Event::Hurry(_) | Event::AtOnce) => Next::Stay,
+            (At::Dying { .. }, Event::Hurry(_) | Event::AtOnce) => Next::Stay,
             (
                 At::Ended,
                 Event::Done | Event::Broke | Event::Timeout | Event::Hurry(_) | Event::AtOnce,

@@ -8,7 +8,7 @@ use telemetry::fields;
 use super::closers::{CloserOutcome, CloserReport};
 use super::observe::{Trigger, millis};
 use super::phases::{Blocker, Fault, ForceCause};
-use super::plan::Step;
+use super::step::Step;
 use crate::ExitStatus;
 
 /// Something that failed: a service that ended, a panic, a start-up that broke off.

@@ -1,11 +1,9 @@
 //! Walks the plan: runs each step's work, watches signals, services and the clock meanwhile.
 
 use std::future::pending;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use telemetry::fields;
 use telemetry::words::DrainOutcome;
 use tokio::sync::watch;
@@ -17,14 +15,16 @@ use super::closers::{Closer, CloserReports, close_all};
 use super::notify::{Notice, Notifier};
 use super::observe::{DrainMetrics, ShutdownFact, ShutdownObserver, Trigger, log, status_line};
 use super::phases::{Blocker, DrainPhases, DrainProgress, Faults, ForceCause};
-use super::plan::{Event, Next, Plan, Step};
+use super::plan::{Event, Next, Plan};
 use super::report::{Failure, ShutdownReport};
 use super::settings::ShutdownSettings;
+use super::step::Step;
+use super::work::{Work, apart, inline, next_end};
+use crate::ExitStatus;
 use crate::service::{
     ABORT_BOUND, Criticals, LastRite, Request, ShutdownState, failure_at_the_end,
 };
 use crate::signals::{Heard, SignalSource};
-use crate::{BoxFuture, ExitStatus, panic_text};
 
 /// Everyone who is told.
 pub(crate) struct Voice {
@@ -335,44 +335,6 @@ impl Running {
     fn next_beat(&self) -> Instant {
         let beat = self.next_progress.min(self.next_extend);
         self.watchdog.map_or(beat, |(_, at)| beat.min(at))
-    }
-}
-
-/// The work of a step: how it ended, or the text of its panic. Dropping it cuts it.
-type Work = BoxFuture<'static, Result<(), String>>;
-
-/// Runs a wait right here: when it is over at the very instant of its deadline, it is over.
-fn inline(work: impl Future<Output = ()> + Send + 'static) -> Work {
-    Box::pin(async move {
-        let done = AssertUnwindSafe(work).catch_unwind().await;
-        done.map_err(|panic| panic_text(&*panic).to_owned())
-    })
-}
-
-/// Runs work on a task of its own, so that even one that blocks its thread is cut at its bound.
-fn apart(work: impl Future<Output = ()> + Send + 'static) -> Work {
-    let mut task = JoinSet::new();
-    task.spawn(work);
-    Box::pin(async move {
-        match task.join_next().await {
-            None | Some(Ok(())) => Ok(()),
-            Some(Err(error)) => Err(match error.try_into_panic() {
-                Ok(panic) => panic_text(&*panic).to_owned(),
-                Err(error) => error.to_string(),
-            }),
-        }
-    })
-}
-
-/// The end of the current work; waits for ever when there is none.
-async fn next_end(work: &mut Option<Work>) -> Result<(), String> {
-    match work {
-        None => pending().await,
-        Some(running) => {
-            let done = running.await;
-            *work = None;
-            done
-        }
     }
 }
 

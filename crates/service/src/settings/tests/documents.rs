@@ -114,3 +114,24 @@ fn the_access_settings_take_the_host_of_the_public_url() {
     let values = shared_values(&["--public-url=https://boxes.example.org"]);
     assert!(values.warnings()[0].contains("TRUSTED_PROXIES is empty"), "{:?}", values.warnings());
 }
+
+#[test]
+fn the_state_folder_is_the_setting_the_systems_or_the_users() {
+    let table = || Table::new("testd", "1", "Tests.").group("State", [shared::STATE_DIR.setting()]);
+    let folder = |root: bool, given: &Given| {
+        let values = match load(&table(), [], given) {
+            Ok(Invocation::Run(values)) => values,
+            other => panic!("{other:?}"),
+        };
+        shared::state_dir(&values, root, given).map(|path| path.display().to_string())
+    };
+    let home = Given::default().env("HOME", "/home/me");
+    assert_eq!(folder(true, &home).as_deref(), Some("/var/lib/lockkeeper"));
+    assert_eq!(folder(false, &home).as_deref(), Some("/home/me/.local/state/lockkeeper"));
+    let xdg = home.env("XDG_STATE_HOME", "/state");
+    assert_eq!(folder(false, &xdg).as_deref(), Some("/state/lockkeeper"));
+    let set = xdg.env("LOCKKEEPER_STATE_DIR", "/mine");
+    assert_eq!(folder(false, &set).as_deref(), Some("/mine"));
+    assert_eq!(folder(false, &Given::default()), None);
+    assert_eq!(folder(false, &Given::default().env("HOME", "relative")), None);
+}

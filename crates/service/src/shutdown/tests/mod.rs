@@ -1,3 +1,4 @@
+mod events;
 mod plan;
 
 use std::time::Duration;
@@ -88,4 +89,14 @@ fn a_failure_comes_before_something_left_behind() {
     assert_eq!(ExitStatus::decide(false, true).code(), 75);
     assert_eq!(ExitStatus::decide(true, false).code(), 70);
     assert_eq!(ExitStatus::decide(true, true).code(), 70);
+}
+
+#[test]
+fn a_console_that_cannot_be_flushed_is_no_failure_and_a_full_disk_is() {
+    use rustix::io::Errno;
+    for errno in [Errno::INVAL, Errno::NOTTY, Errno::BADF] {
+        assert!(console_flushed(Err(errno.into())).is_ok(), "{errno}");
+    }
+    assert!(console_flushed(Err(Errno::NOSPC.into())).is_err());
+    assert!(console_flushed(Ok(())).is_ok());
 }

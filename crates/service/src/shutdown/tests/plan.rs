@@ -213,3 +213,42 @@ fn every_walk_ends_within_the_budget_whatever_hangs() {
     assert_eq!(walk.plan.step(), None, "it ended");
     assert!(end <= total, "{end:?} of {total:?}");
 }
+
+#[test]
+fn no_event_in_no_state_leads_back_and_every_one_ends_by_the_clock_alone() {
+    let events = [
+        Event::Done,
+        Event::Broke,
+        Event::Timeout,
+        Event::Hurry(ForceCause::SecondSignal),
+        Event::AtOnce,
+    ];
+    // Two events in every state: the second one also meets the states only a first one leads to.
+    for step in Step::ALL {
+        for (first, second) in events.iter().flat_map(|a| events.map(|b| (*a, b))) {
+            let mut walk = Walk::new(settings());
+            if step == Step::ForceStop {
+                walk.at(secs(0), Event::Hurry(ForceCause::Api));
+            } else {
+                walk.to(step);
+            }
+            let mut before = walk.plan.step();
+            let mut cause = walk.plan.forced();
+            for event in [first, second] {
+                let now = walk.until().unwrap_or_default();
+                walk.at(now, event);
+                let after = walk.plan.step();
+                let forward = after.is_none() || (before.is_some() && after >= before);
+                assert!(forward, "{step} {event:?}: {before:?} to {after:?}");
+                assert!(cause.is_none() || walk.plan.forced() == cause, "{step} {event:?}");
+                (before, cause) = (after, walk.plan.forced());
+            }
+            let mut timeouts = 0;
+            while let Some(until) = walk.until() {
+                walk.at(until, Event::Timeout);
+                timeouts += 1;
+                assert!(timeouts < 20, "{step} {first:?} {second:?} never ends");
+            }
+        }
+    }
+}
