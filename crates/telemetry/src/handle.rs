@@ -112,6 +112,8 @@ pub(crate) struct Intake {
     bytes: Arc<AtomicUsize>,
     /// Events lost that no accepted event has told of yet.
     lost: AtomicU64,
+    /// Events that got into the queue.
+    taken: AtomicU64,
     losses: Arc<dyn LossCounter>,
 }
 
@@ -129,6 +131,7 @@ pub(crate) fn queue(categories: u32, losses: Arc<dyn LossCounter>) -> (Arc<Intak
         sender,
         bytes: Arc::clone(&bytes),
         lost: AtomicU64::new(0),
+        taken: AtomicU64::new(0),
         losses,
     };
     (Arc::new(intake), Outlet { receiver, bytes })
@@ -157,7 +160,10 @@ impl Intake {
             return self.lose(category, LossCause::QueueFull, 0);
         }
         item.lost = self.lost.swap(0, Ordering::Relaxed);
-        let Err(error) = self.sender.try_send(item) else { return true };
+        let Err(error) = self.sender.try_send(item) else {
+            self.taken.fetch_add(1, Ordering::Relaxed);
+            return true;
+        };
         self.bytes.fetch_sub(weight, Ordering::Relaxed);
         let (item, cause) = match error {
             TrySendError::Full(item) => (item, LossCause::QueueFull),
@@ -171,6 +177,11 @@ impl Intake {
         self.lost.fetch_add(untold + 1, Ordering::Relaxed);
         self.losses.lost(category, cause, 1);
         false
+    }
+
+    /// Events that got into the queue since the start.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// Events in the queue.

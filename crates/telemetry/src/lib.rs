@@ -1,10 +1,30 @@
-//! The event vocabulary, the way events enter the log, and the ways they leave it.
+#![doc = include_str!("../README.md")]
 
+mod api;
+mod config;
+mod envelope;
 pub mod events;
+mod feed;
 pub mod fields;
 mod handle;
 pub mod metrics;
+mod owner;
+mod query;
+mod settings;
+mod store;
+mod stream;
+#[cfg(test)]
+mod testing;
+mod truncate;
 pub mod value;
 pub mod words;
+mod writer;
 
+pub use api::BODY_MAX;
+pub use config::{BadChange, Change, Config, Control, Switch};
+pub use feed::{RING_BYTES, RING_EVENTS};
 pub use handle::{QUEUE_BYTES, QUEUE_EVENTS, Telemetry};
+pub use owner::{CloseReport, Streams, TelemetryMetrics, TelemetryOwner};
+pub use query::{PAGE_DEFAULT, PAGE_MAX};
+pub use settings::Settings;
+pub use truncate::{LONG_LIST, LONG_STRING, NAMED_CUTS};
