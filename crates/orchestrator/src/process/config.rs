@@ -65,7 +65,8 @@ pub enum CgroupMode {
 /// What one sandbox may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of memory of the whole sandbox; needs a memory control group. `None` sets no limit.
+    /// Bytes of memory of the whole sandbox; at least 64 MiB. By a memory control group; without
+    /// one it is only looked at every 5 s. `None` sets no limit.
     pub memory: Option<u64>,
     /// Processes and threads of the whole sandbox; by a pids control group, and by RLIMIT_NPROC
     /// where the sandbox has a user of its own. Ten tabs of the full browser use about 250.

@@ -61,7 +61,10 @@ impl Engine {
         let state = StateDir::open(&config.state_dir, uids.is_some())?;
         let tree = open_tree(config.cgroup, state.id(), &mut notes)?;
         if !tree.limits_memory() && config.limits.memory.is_some() {
-            notes.push("the memory limit has no effect without a memory control group".to_owned());
+            notes.push(
+                "no memory control group: the memory of a sandbox is only looked at every 5 s"
+                    .to_owned(),
+            );
         }
         if !tree.limits_pids() && uids.is_none() {
             notes.push("nothing limits the number of processes of a sandbox".to_owned());
@@ -86,9 +89,6 @@ impl Engine {
             launcher: config.launcher.clone(),
             last_warning: Mutex::default(),
         };
-        for note in &notes {
-            tracing::info!(note, "process driver");
-        }
         Ok(Self {
             browsers,
             state,
@@ -102,6 +102,11 @@ impl Engine {
             notes,
             instances: Mutex::default(),
         })
+    }
+
+    /// The limit that this driver has to watch itself, because no control group does.
+    pub(crate) fn watched_memory(&self) -> Option<u64> {
+        self.limits.memory.filter(|_| !self.tree.limits_memory())
     }
 
     pub(crate) fn instances(&self) -> MutexGuard<'_, HashMap<LifecycleId, Arc<Instance>>> {

@@ -150,7 +150,7 @@ impl Hunter {
     }
 
     /// Living processes of a sandbox.
-    async fn find(&self, owner: &Arc<Owner>) -> io::Result<Vec<Proc>> {
+    pub(crate) async fn find(&self, owner: &Arc<Owner>) -> io::Result<Vec<Proc>> {
         let all = self.scanner.scan().await?;
         let mut found: Vec<Proc> =
             all.iter().filter(|process| !process.zombie && owner.owns(process)).cloned().collect();
@@ -195,7 +195,7 @@ impl Hunter {
         }
     }
 
-    fn warn(&self, error: &io::Error) {
+    pub(crate) fn warn(&self, error: &io::Error) {
         let mut last = self.last_warning.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_none_or(|at| at.elapsed() > Duration::from_secs(1)) {
             *last = Some(Instant::now());

@@ -142,11 +142,25 @@ impl Engine {
         let (pid, start) = (process.pid, table::start_of(process.pid));
         home.owner.session_begins(pid);
         let nursery = Arc::clone(self.hunter.spawner.nursery());
-        // An error here would mean that the runtime is going down; the thread's end then kills it.
-        let child = Child::new(pid, process.pidfd, nursery).map_err(spawn_failed)?;
-        let mut tasks = JoinSet::new();
-        let address = stderr::follow(process.stderr, Arc::clone(log), &mut tasks);
-        let browser = Browser { child, spawned, stderr: tasks };
+        let child = match Child::new(pid, process.pidfd, Arc::clone(&nursery)) {
+            Ok(child) => child,
+            Err(e) => {
+                // The runtime cannot watch one more descriptor.
+                let _ = self.hunter.kill(&home.owner).await;
+                home.owner.session_ends();
+                nursery.give_up(pid);
+                return Err(spawn_failed(e));
+            }
+        };
+        let mut browser = Browser { child, spawned, stderr: JoinSet::new() };
+        let mut address = match stderr::follow(process.stderr, Arc::clone(log), &mut browser.stderr)
+        {
+            Ok(address) => address,
+            Err(e) => {
+                self.bury(home, browser).await;
+                return Err(spawn_failed(e));
+            }
+        };
 
         let recorded = async {
             let identity = start.map(|start| Identity { pid, start });
@@ -157,7 +171,7 @@ impl Engine {
         };
         let answer = async {
             recorded.await.map_err(|e| StartError::Directory(e.to_string()))?;
-            let Ok(url) = address.await else {
+            let Some(url) = address.url().await else {
                 // stderr was closed without an address: wait for what the browser does.
                 return std::future::pending().await;
             };

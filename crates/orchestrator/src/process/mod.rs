@@ -42,6 +42,7 @@ mod instance;
 mod launch;
 pub mod launcher;
 mod log_ring;
+mod memory;
 mod outbox;
 mod owner;
 mod reclaim;

@@ -76,6 +76,12 @@ impl Nursery {
         lock(&self.watched).remove(&pid);
     }
 
+    /// Waits for a dead child that could not be watched.
+    pub(crate) fn give_up(&self, pid: i32) {
+        self.waited(pid);
+        self.wait_for(pid);
+    }
+
     /// Waits for the dead among the children that we inherited from a sandbox, and remembers the
     /// living ones. Children that somebody watches, and children of other parts of this program,
     /// keep their status.

@@ -1,5 +1,6 @@
 //! The life of one instance: one task that starts, watches, relaunches and ends its browser.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -184,13 +185,29 @@ impl Supervisor {
     async fn until_end(&mut self, home: &Home, browser: &Browser) -> Option<Cause> {
         let mut sample = tokio::time::interval(OOM_EVERY);
         sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let engine = Arc::clone(&self.engine);
+        let watch = async {
+            match engine.watched_memory() {
+                Some(limit) => engine.hunter.over(&home.owner, limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut watch = pin!(watch);
+        let mut over = false;
         loop {
             tokio::select! {
                 biased;
                 // An end that nobody ordered comes first: it is a fact already.
-                cause = browser.child.ended() => return Some(self.refine(home, cause)),
+                cause = browser.child.ended() => {
+                    return Some(if over { Cause::OomKilled } else { self.refine(home, cause) });
+                }
                 () = ordered(&mut self.orders) => return None,
                 () = deliver_for_ever(&mut self.outbox) => {}
+                used = &mut watch, if !over => {
+                    tracing::warn!(lifecycle = %self.spec.lifecycle, used, "over its memory limit");
+                    over = true;
+                    browser.child.signal(Signal::KILL);
+                }
                 _ = sample.tick(), if home.owner.leaf().is_some() => {
                     let kills = oom_kills(home);
                     if kills > self.oom_kills {

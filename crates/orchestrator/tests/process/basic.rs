@@ -174,7 +174,7 @@ fn foreign_children(world: &mut World) -> Outcome {
         let mut foreign =
             std::process::Command::new("/bin/sh").args(["-c", "exit 42"]).spawn().unwrap();
         let pid = foreign.id().cast_signed();
-        let sandbox = start(&driver, fake_spec("a1", "stray")).await;
+        let sandbox = start(&driver, fake_spec("a1", world::stray())).await;
         procs::wait_until("the foreign child ends", LIMIT, || {
             procs::read(pid).is_some_and(|process| process.zombie)
         });

@@ -270,7 +270,7 @@ fn reclaim_beside_living(world: &mut World) -> Outcome {
 
 fn unreadable(world: &mut World) -> Outcome {
     let fake = world.fake();
-    let daemon = Daemon::start(Daemon::command(world, Some(&fake), &["stray", "serve"]));
+    let daemon = Daemon::start(Daemon::command(world, Some(&fake), &[world::stray(), "serve"]));
     assert_eq!(daemon.pids().len(), 2, "{:?}", daemon.lines);
     daemon.kill(world);
     let before = fs::read(world.state().join("sandboxes/d1/instance.json")).unwrap();

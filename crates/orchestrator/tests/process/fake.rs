@@ -64,6 +64,10 @@ pub(crate) fn main() -> ExitCode {
                 assert!(hoard.len() < 1000, "nobody stops the hog");
             }
         }),
+        "fat" => {
+            let hoard = vec![1_u8; 200 << 20];
+            serve(move || hoard.iter().all(|byte| *byte == 0).then_some(ExitCode::SUCCESS))
+        }
         other => panic!("unknown behaviour {other:?}"),
     }
 }

@@ -22,6 +22,7 @@ pub(crate) fn tests() -> Vec<(&'static str, Test)> {
             fork_bomb(world, config)
         }),
         ("a_memory_hog_is_ended_by_the_kernel_and_reported_as_such", memory_hog),
+        ("memory_is_watched_where_no_control_group_limits_it", fat),
         ("a_browser_killed_by_hand_under_a_memory_limit_is_no_memory_kill", not_a_hog),
         ("required_control_groups_are_had_or_refused", required),
     ]
@@ -65,7 +66,7 @@ fn limited_memory(world: &World) -> Option<ProcessConfig> {
     let mut config = world.fake_config();
     config.limits.memory = Some(128 << 20);
     let driver = driver(config.clone());
-    let limited = !driver.notes().iter().any(|note| note.contains("memory limit has no effect"));
+    let limited = !driver.notes().iter().any(|note| note.contains("no memory control group"));
     world.block_on(driver.close());
     limited.then_some(config)
 }
@@ -82,6 +83,24 @@ fn memory_hog(world: &mut World) -> Outcome {
         assert_eq!(hog.event().await, gone);
         let report = clean(driver.stop(hog.lifecycle, StopHow::Graceful).await);
         assert_eq!(report.exit, Some(Cause::OomKilled));
+        driver.close().await;
+    });
+    Outcome::Passed
+}
+
+fn fat(world: &mut World) -> Outcome {
+    world.block_on(async {
+        let mut config = world.fake_config();
+        config.limits.memory = Some(128 << 20);
+        config.cgroup = CgroupMode::Off;
+        let driver = driver(config);
+        let began = Instant::now();
+        let mut sandbox = start(&driver, fake_spec("a1", "fat")).await;
+        assert_eq!(sandbox.exited().await, (1, Cause::OomKilled, false, None));
+        println!("over its limit for {:?}", began.elapsed());
+        let gone = DriverEvent::Gone { cause: Cause::OomKilled, why: GoneWhy::Crashed };
+        assert_eq!(sandbox.event().await, gone);
+        clean(driver.stop(sandbox.lifecycle, StopHow::Graceful).await);
         driver.close().await;
     });
     Outcome::Passed

@@ -4,6 +4,11 @@
 //! browser that behaves badly, and the tests. A test that needs a right this host does not give is
 //! reported as ignored, with the cause.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "these are tests, though not in the harness that clippy knows"
+)]
+
 mod basic;
 mod daemon;
 mod fake;

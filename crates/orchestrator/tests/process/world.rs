@@ -198,6 +198,11 @@ pub(crate) fn fake_spec(lifecycle: &str, behaviour: &str) -> LaunchSpec {
     spec
 }
 
+/// A browser that leaves a process behind which has no mark but its user, where it has one.
+pub(crate) fn stray() -> &'static str {
+    if is_root() { "stray" } else { "serve" }
+}
+
 /// A started sandbox.
 pub(crate) struct Started {
     pub(crate) lifecycle: LifecycleId,
