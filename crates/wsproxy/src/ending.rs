@@ -2,12 +2,13 @@
 
 use crate::close::CloseFrame;
 use crate::closing::{Clock, Closer};
+use crate::end::End;
 use crate::endpoint::Endpoint;
 use crate::lane::Lane;
 use crate::observe::FromClient;
 use crate::plan;
 use crate::report::{CloseSent, DirectionReport, FirstClose, Moment, Party, RelayReport};
-use crate::session::{End, ROUNDS, Session};
+use crate::session::{ROUNDS, Session};
 use crate::side::{Side, now};
 use crate::verdict::{Cause, Detail, Terminal};
 use std::fmt;
@@ -252,6 +253,3 @@ fn log(report: &RelayReport) {
         Detail::Panicked => tracing::error!(cause, ?detail, ?teardown, "session ended"),
     }
 }
-
-#[cfg(test)]
-mod tests;

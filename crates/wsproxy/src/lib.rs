@@ -2,6 +2,7 @@
 
 mod close;
 mod closing;
+mod end;
 mod ending;
 mod endpoint;
 mod entropy;
@@ -26,6 +27,7 @@ mod stop;
 mod tally;
 mod tap;
 mod tcp;
+mod timer;
 mod verdict;
 
 #[cfg(test)]

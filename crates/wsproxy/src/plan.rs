@@ -1,7 +1,7 @@
 //! Pure: what becomes of both directions and both peers, given what ended the session.
 
+use crate::end::End;
 use crate::lane::Lane;
-use crate::session::End;
 use crate::verdict::{Cause, Detail, Vanished};
 
 /// What a direction still carries.

@@ -1,10 +1,11 @@
 //! Joins a client and a browser until something ends the session.
 
+use crate::end::End;
 use crate::ending::Ending;
 use crate::endpoint::Endpoint;
 use crate::limits::{Limits, TcpTimers};
 use crate::pool::Budget;
-use crate::session::{End, Parts, Session};
+use crate::session::{Parts, Session};
 use crate::stop::StopToken;
 use crate::tap::Tap;
 use crate::verdict::{Cause, Detail};

@@ -1,6 +1,6 @@
 //! A running session: one poll moves bytes both ways until nothing moves, then looks at the time.
 
-use crate::close::CloseFrame;
+use crate::end::End;
 use crate::endpoint::Endpoint;
 use crate::frame::Sender;
 use crate::lane::{Found, Lane};
@@ -11,60 +11,18 @@ use crate::quiet::Quiet;
 use crate::report::{Moment, QuietEnd};
 use crate::scan::Event;
 use crate::side::{Buffers, Input, Output, Side, now};
-use crate::stop::{Stop, StopMode, StopSide, StopToken};
+use crate::stop::{Stop, StopMode, StopToken};
 use crate::tap::Tap;
+use crate::timer::Timer;
 use crate::verdict::{Cause, Detail, Vanished};
 use bytes::Bytes;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
-use tokio::time::Sleep;
 
 /// Rounds of one poll. Streams of tokio yield by themselves; this is for those that never do.
 pub(crate) const ROUNDS: u32 = 64;
-
-/// What ended a session, before it is pinned to a time.
-#[derive(Debug)]
-pub(crate) struct End {
-    pub(crate) cause: Cause,
-    pub(crate) detail: Detail,
-    pub(crate) mid_frame: bool,
-    pub(crate) close: Option<CloseFrame>,
-    /// A write failed: the peer may have left bytes behind that can still be read.
-    pub(crate) left_bytes: bool,
-    pub(crate) gently: bool,
-}
-
-impl End {
-    pub(crate) fn new(cause: Cause, detail: Detail) -> Self {
-        Self { cause, detail, mid_frame: false, close: None, left_bytes: false, gently: false }
-    }
-
-    fn vanished(cause: Cause, how: Vanished, mid_frame: bool) -> Self {
-        Self { mid_frame, ..Self::new(cause, Detail::Vanished(how)) }
-    }
-
-    fn event(cause: Cause, event: Event) -> Self {
-        match event {
-            Event::Close(close) => {
-                let code = close.code().map(|code| code.get());
-                Self { close: Some(close), ..Self::new(cause, Detail::Closed { code }) }
-            }
-            Event::Broken(rule) => Self::new(cause, Detail::ProtocolError { rule }),
-            Event::TooLarge { limit } => Self::new(cause, Detail::MessageTooLarge { limit }),
-        }
-    }
-
-    fn stopped(stop: &Stop, gently: bool) -> Self {
-        let cause = match stop.side {
-            StopSide::Upstream => Cause::Upstream,
-            StopSide::Context => Cause::Context,
-        };
-        Self { gently, ..Self::new(cause, Detail::Stopped { by: stop.by }) }
-    }
-}
 
 #[derive(Debug)]
 pub(crate) struct Session<C, U> {
@@ -326,12 +284,16 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
             since.is_some_and(|since| since + limit <= now)
         };
         if over(self.client.blocked_since(), limits.write_stall_client) {
-            let detail = stall(self.client.since_last_ack(), limits.write_stall_client);
-            return Some(End::new(Cause::Client, detail));
+            let last_ack = self.client.since_last_ack();
+            let mid_frame = self.up.reads_mid_frame();
+            let limit = limits.write_stall_client;
+            return Some(End::stalled(Cause::Client, last_ack, limit, mid_frame));
         }
         if over(self.browser.blocked_since(), limits.write_stall_upstream) {
-            let detail = stall(self.browser.since_last_ack(), limits.write_stall_upstream);
-            return Some(End::new(Cause::Upstream, detail));
+            let last_ack = self.browser.since_last_ack();
+            let mid_frame = self.down.reads_mid_frame();
+            let limit = limits.write_stall_upstream;
+            return Some(End::stalled(Cause::Upstream, last_ack, limit, mid_frame));
         }
         if limits.idle.is_some_and(|idle| self.last_data + idle <= now) {
             return Some(End::new(Cause::Context, Detail::Idle));
@@ -352,44 +314,3 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
         None
     }
 }
-
-/// A write made no progress for `limit`: is the peer alive? A window probe that was answered in the
-/// last three quarters of the time says so, and so does a stream that knows nothing about it.
-fn stall(since_last_ack: Option<Duration>, limit: Duration) -> Detail {
-    match since_last_ack {
-        Some(since) if since > limit * 3 / 4 => Detail::Vanished(Vanished::TimedOut),
-        Some(_) | None => Detail::WriteStalled,
-    }
-}
-
-/// One timer for everything a session waits for. It is armed for the first deadline, and left alone
-/// while deadlines move away: then it fires early, and is armed again.
-#[derive(Debug, Default)]
-pub(crate) struct Timer {
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Timer {
-    /// Whether `deadline` may have come. If not, the task is woken then, or earlier.
-    pub(crate) fn poll_until(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> bool {
-        let Some(deadline) = deadline else {
-            if self.sleep.as_ref().is_some_and(|sleep| sleep.is_elapsed()) {
-                self.sleep = None;
-            }
-            return false;
-        };
-        let deadline = tokio::time::Instant::from_std(deadline);
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if sleep.deadline() > deadline {
-            sleep.as_mut().reset(deadline);
-        }
-        if sleep.as_mut().poll(cx).is_pending() {
-            return false;
-        }
-        self.sleep = None;
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,8 +1,8 @@
 //! Facts of what an end leaves to do.
 
 use super::{Peer, Plan, Rest, plan};
+use crate::end::End;
 use crate::rule::Rule;
-use crate::session::End;
 use crate::verdict::{Cause, Detail, Vanished};
 
 #[test]

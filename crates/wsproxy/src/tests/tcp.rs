@@ -26,6 +26,15 @@ async fn rig(limits: Limits) -> (Tcp, Peer<TcpStream>, Peer<TcpStream>) {
     (relay, Peer::new(client), Peer::new(browser))
 }
 
+#[test]
+fn a_session_may_move_between_threads() {
+    fn send<T: Send>(_: &T) {}
+    fn both(relay: Tcp) {
+        send(&async move { relay.run().await.close(std::future::ready(None)).await });
+    }
+    let _: fn(Tcp) = both;
+}
+
 #[tokio::test]
 async fn messages_of_every_size_pass_and_no_buffer_stays() {
     let (relay, mut client, mut browser) = rig(Limits::default()).await;
@@ -104,11 +113,13 @@ async fn a_live_client_that_does_not_read_stalls_and_has_not_vanished() {
         ..Limits::default()
     };
     let (relay, client, mut browser) = rig(limits).await;
-    let frame = Frame::browser(BINARY, vec![0; 64 << 20]);
+    let mut frame = Frame::browser(BINARY, vec![0; 1 << 16]).bytes();
+    frame[2..10].copy_from_slice(&(64_u64 << 20).to_be_bytes());
+    frame.resize(10 + (64 << 20), 0);
     let ending = tokio::select! {
         ending = relay.run() => ending,
         // The relay stops reading when the client does, so this cannot end by itself.
-        () = browser.send(&frame) => panic!("64 MiB fit into the sockets"),
+        () = browser.send_bytes(&frame) => panic!("64 MiB fit into the sockets"),
         () = tokio::time::sleep(Duration::from_secs(30)) => panic!("no stall"),
     };
     let (cause, detail) = (ending.terminal().cause, ending.terminal().detail);
