@@ -62,3 +62,24 @@ impl Termination for ExitStatus {
         self.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_those_of_sysexits() {
+        let all = [
+            (ExitStatus::Success, 0),
+            (ExitStatus::Settings, 64),
+            (ExitStatus::Unavailable, 69),
+            (ExitStatus::Failed, 70),
+            (ExitStatus::StateTaken, 73),
+            (ExitStatus::LeftBehind, 75),
+        ];
+        for (status, code) in all {
+            assert_eq!(status.code(), code, "{status:?}");
+            assert_eq!(ExitCode::from(status), ExitCode::from(code));
+        }
+    }
+}

@@ -25,3 +25,37 @@ pub fn run<F: Future<Output = ExitStatus>>(daemon: F) -> ExitStatus {
     runtime.shutdown_timeout(BLOCKED_BOUND);
     ended.unwrap_or(ExitStatus::Failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn the_status_of_the_daemon_is_the_status_of_the_process() {
+        assert_eq!(run(async { ExitStatus::LeftBehind }), ExitStatus::LeftBehind);
+    }
+
+    #[test]
+    fn a_panic_is_a_failure() {
+        assert_eq!(run(async { panic!("a defect") }), ExitStatus::Failed);
+    }
+
+    #[test]
+    fn a_thread_that_blocks_for_ever_does_not_hold_up_the_end() {
+        let began = Instant::now();
+        let status = run(async {
+            let (blocked, is_blocked) = tokio::sync::oneshot::channel();
+            let _blocks = tokio::task::spawn_blocking(move || {
+                let _ = blocked.send(());
+                loop {
+                    std::thread::park();
+                }
+            });
+            is_blocked.await.map_or(ExitStatus::Failed, |()| ExitStatus::Success)
+        });
+        assert_eq!(status, ExitStatus::Success);
+        assert!(began.elapsed() < 20 * BLOCKED_BOUND, "{:?}", began.elapsed());
+    }
+}

@@ -118,7 +118,7 @@ impl ServiceBuilder {
     }
 
     /// What must still happen when a third signal ends the process without closing anything, within
-    /// two seconds and in no order: making the log of events durable, for example.
+    /// a second and a half and in no order: making the log of events durable, for example.
     pub fn last_rite<F>(mut self, name: &'static str, rite: F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,

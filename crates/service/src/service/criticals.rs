@@ -10,7 +10,7 @@ use crate::shutdown::Failure;
 use crate::{BoxFuture, panic_text};
 
 /// How long an aborted task may take to notice.
-pub(crate) const ABORT_BOUND: Duration = Duration::from_millis(500);
+pub(crate) const ABORT_BOUND: Duration = Duration::from_millis(250);
 
 /// How a critical service ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

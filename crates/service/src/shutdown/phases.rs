@@ -64,7 +64,7 @@ pub trait DrainPhases: Send + Sync + 'static {
     fn force_stop(&self, cause: ForceCause, faults: Faults) -> BoxFuture<'_, ()>;
 
     /// Kills every process at once, without cleanup: the last resort when the cleanup hangs. Must
-    /// not wait for anything `force_stop` waits for.
+    /// not wait for anything `force_stop` waits for, and has 1.5 s after a third signal.
     fn kill_all(&self) -> BoxFuture<'_, ()>;
 
     /// What is still there, for the log, the metrics and the events.

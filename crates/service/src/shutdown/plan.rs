@@ -13,8 +13,8 @@ const POOL_BOUND: Duration = Duration::from_secs(2);
 /// durable, are run even if the first ones used all of it.
 pub(super) const CLOSE_SPARE: Duration = Duration::from_secs(4);
 
-/// A third signal ends the process within 3 s; this leaves half a second for the exit itself.
-const AT_ONCE_BOUND: Duration = Duration::from_millis(2500);
+/// A third signal ends the process within 3 s; the rest of them is for tasks and threads that block.
+const AT_ONCE_BOUND: Duration = Duration::from_millis(1500);
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
