@@ -4,7 +4,6 @@
 //! Try it: `cargo run -p service --example sleeperd -- --help`
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,9 +142,7 @@ async fn start(values: Values) -> Result<Service, (ExitStatus, String)> {
         })
         .http("api", server, Duration::from_secs(5))
         .drain(bedroom)
-        .when_ready(move || {
-            let _ = writeln!(std::io::stdout(), "ready http://{address}");
-        })
+        .when_ready(move || service::say(format_args!("ready http://{address}")))
         .build())
 }
 
@@ -153,7 +150,7 @@ fn main() -> ExitStatus {
     match settings::load(&table(), std::env::args_os().skip(1), &Process) {
         Ok(Invocation::Run(values)) => service::run(daemon(values)),
         Ok(Invocation::Print(text)) => {
-            println!("{text}");
+            service::say(text);
             ExitStatus::Success
         }
         Err(mistakes) => {

@@ -21,7 +21,7 @@ pub use exit::ExitStatus;
 pub use lock::{LockError, StateLock};
 pub use open_files::{OpenFiles, raise_open_files};
 pub use readiness::{Door, Readiness, Verdict};
-pub use runtime::run;
+pub use runtime::{run, say};
 pub use service::{Service, ServiceBuilder, ShutdownHandle, ShutdownState};
 pub use signals::{Heard, SIGNAL_GAP, SignalCounter, SignalName, SignalSource, Signals};
 

@@ -1,5 +1,7 @@
 //! The runtime of a daemon, and an end that nothing can hold up.
 
+use std::fmt::Display;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -8,6 +10,11 @@ use crate::ExitStatus;
 /// How long threads that block may hold up the exit. Cleanup that hangs in the file system would
 /// otherwise keep the process for ever, with everything else already reported and closed.
 const BLOCKED_BOUND: Duration = Duration::from_millis(500);
+
+/// Prints a line for people or scripts on standard output. That nobody reads it is no failure.
+pub fn say(line: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
 
 /// Runs a daemon on a multi-threaded runtime and returns how the process has to exit. A panic that
 /// reaches this point is a failure.

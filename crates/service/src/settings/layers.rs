@@ -212,6 +212,8 @@ pub(super) fn from_command_line(
                 }
             }
             (name, None) if name.starts_with('-') => {
+                // What follows was meant as its value: one mistake, and perhaps a secret.
+                let _ = value(given);
                 let all = ["--help", "--version", "--check", "--config"];
                 let all = names.iter().map(String::as_str).chain(all);
                 let text = match secret_flag(known, name) {

@@ -119,6 +119,10 @@ fn a_secret_is_never_shown_and_never_taken_from_the_command_line() {
             "flag --key: is not a flag, others could read it; use --key-file",
         ]
     );
+    for args in [["--key", "s3cret"], ["--kye", "s3cret"]] {
+        let mistakes = Given::default().mistakes(&args);
+        assert!(mistakes.len() == 1 && !mistakes[0].contains("s3cret"), "{mistakes:?}");
+    }
     let missing = Given::default().mistakes(&["--key-file", "nowhere"]);
     assert_eq!(missing, ["flag --key-file: nowhere cannot be read: no such file"]);
 }
