@@ -8,7 +8,6 @@ use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::any;
 use draingate::{Gate, Keeper};
-use telemetry::Telemetry;
 use telemetry::words::{Addressing, ContextDetail};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -19,6 +18,7 @@ use wsproxy::Budget;
 
 use crate::directory::{Authorize, Directory};
 use crate::registry::{Registry, SessionInfo};
+use crate::reports::Reports;
 use crate::route::{self, Face};
 use crate::serve;
 use crate::settings::EdgeSettings;
@@ -40,7 +40,7 @@ pub struct Edge {
 pub(crate) struct Inner {
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) authorize: Arc<dyn Authorize>,
-    pub(crate) telemetry: Telemetry,
+    pub(crate) reports: Reports,
     pub(crate) relay_limits: Arc<wsproxy::Limits>,
     pub(crate) settings: EdgeSettings,
     pub(crate) budget: Budget,
@@ -64,14 +64,16 @@ pub struct EdgeReport {
 }
 
 impl Edge {
-    /// An edge over the sandboxes of `directory`.
+    /// An edge over the sandboxes of `directory`, which reports to `reports`: a
+    /// [`Telemetry`](telemetry::Telemetry) handle, or one together with its
+    /// [`CdpMetrics`](telemetry::metrics::CdpMetrics).
     ///
     /// The settings are taken as they are: check them with [`EdgeSettings::validate`].
     #[must_use]
     pub fn new(
         directory: Arc<dyn Directory>,
         authorize: Arc<dyn Authorize>,
-        telemetry: Telemetry,
+        reports: impl Into<Reports>,
         settings: EdgeSettings,
     ) -> Self {
         let keeper = Keeper::new();
@@ -79,7 +81,7 @@ impl Edge {
         let inner = Inner {
             directory,
             authorize,
-            telemetry,
+            reports: reports.into(),
             relay_limits: Arc::new(settings.relay.clone()),
             budget: Budget::new(settings.relay_memory),
             settings,
@@ -151,6 +153,11 @@ impl Edge {
     + use<> {
         let (inner, face) = (Arc::clone(&self.inner), Arc::clone(face));
         move |request| Box::pin(serve::serve(Arc::clone(&inner), Arc::clone(&face), request))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
     }
 
     /// The sessions now, the oldest first, those that are being connected included.

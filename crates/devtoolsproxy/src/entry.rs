@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use telemetry::Telemetry;
 use telemetry::events::CdpRefused;
 use telemetry::words::ContextDetail;
 
 use crate::dial::Plan;
 use crate::refusal::Refusal;
+use crate::reports::Reports;
 use crate::verdict::Verdict;
 
 /// The record of an upgrade that has neither its 101 nor its refusal yet.
@@ -16,7 +16,7 @@ use crate::verdict::Verdict;
 /// Dropping it means that the client's request went away: that is how its leaving is noticed.
 #[must_use = "dropping it publishes that the client has left"]
 pub(crate) struct Entry {
-    telemetry: Telemetry,
+    reports: Reports,
     connection_id: Arc<str>,
     sandbox: Option<Arc<str>>,
     generation: u64,
@@ -30,9 +30,9 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn new(telemetry: Telemetry, connection_id: Arc<str>) -> Self {
+    pub(crate) fn new(reports: Reports, connection_id: Arc<str>) -> Self {
         Self {
-            telemetry,
+            reports,
             connection_id,
             sandbox: None,
             generation: 0,
@@ -99,7 +99,7 @@ impl Entry {
             session.detail = verdict.detail.as_str(),
             "session refused"
         );
-        self.telemetry.publish(
+        self.reports.refused(
             self.sandbox.as_deref(),
             CdpRefused {
                 connection_id: (&self.connection_id).into(),

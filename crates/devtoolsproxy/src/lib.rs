@@ -4,6 +4,8 @@ mod browser;
 pub mod close_code;
 pub mod dial;
 mod directory;
+#[cfg(test)]
+mod docs_check;
 mod edge;
 mod entry;
 mod establish;
@@ -15,6 +17,7 @@ mod quick;
 pub mod refusal;
 mod registry;
 mod report;
+mod reports;
 pub mod rewrite;
 pub mod route;
 mod serve;
@@ -28,4 +31,5 @@ pub use directory::{
 };
 pub use edge::{Edge, EdgeReport, OverTls};
 pub use registry::SessionInfo;
+pub use reports::Reports;
 pub use settings::{EdgeSettings, SettingsError};

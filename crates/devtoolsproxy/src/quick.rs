@@ -49,7 +49,7 @@ pub(crate) async fn connect(
 ) -> Result<Response, Refusal> {
     let began = Instant::now();
     let deadline = began + edge.settings.create_wait;
-    let mut entry = Entry::new(edge.telemetry.clone(), Arc::clone(connection_id));
+    let mut entry = Entry::new(edge.reports.clone(), Arc::clone(connection_id));
     entry.starting(began.into_std());
     let lease = match create(edge, query, deadline).await {
         Ok(lease) => lease,

@@ -17,7 +17,7 @@ use crate::route::RouteRefused;
 use crate::verdict::Verdict;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Longest body in bytes.
 const BODY_MAX: usize = 200;

@@ -91,7 +91,7 @@ async fn answer(
     };
     let knock = Knock::of(&parts, peer, upgrade, address.form, endpoint)?;
     let target = edge.directory.lookup(address.sandbox).map_err(Refusal::Lookup)?;
-    let mut entry = Entry::new(edge.telemetry.clone(), Arc::clone(connection_id));
+    let mut entry = Entry::new(edge.reports.clone(), Arc::clone(connection_id));
     entry.of_sandbox(&target.id);
     let visit = Visit { target, limits: edge.settings.dial, lease: None };
     admit(edge, knock, visit, entry, connection_id).await

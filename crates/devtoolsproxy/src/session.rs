@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use telemetry::Telemetry;
 use telemetry::events::{CdpConnect, CdpDisconnect};
+use telemetry::metrics::GaugeGuard;
 use telemetry::words::{ContextDetail, EndedBy};
 use tokio::sync::oneshot;
 use upstream::Changes;
@@ -18,6 +18,7 @@ use crate::directory::Target;
 use crate::edge::Inner;
 use crate::judge::{Case, Judged};
 use crate::report::{self, Timing};
+use crate::reports::Reports;
 use crate::route::Endpoint;
 use crate::stops::Stops;
 use crate::verdict::Verdict;
@@ -43,8 +44,8 @@ pub(crate) struct Session {
 impl Session {
     /// Publishes that it is open. From here on its end is published exactly once.
     pub(crate) fn open(&self, event: CdpConnect) -> Record {
-        let telemetry = self.edge.telemetry.clone();
-        telemetry.publish(Some(&self.target.id), event);
+        let reports = self.edge.reports.clone();
+        let counted = reports.connected(&self.target.id, event);
         tracing::debug!(
             session.id = &*self.connection_id,
             sandbox.id = &*self.target.id,
@@ -52,7 +53,8 @@ impl Session {
             "session open"
         );
         Record {
-            telemetry,
+            reports,
+            _counted: counted,
             sandbox: Arc::clone(&self.target.id),
             connection_id: Arc::clone(&self.connection_id),
             generation: self.generation,
@@ -174,7 +176,8 @@ fn frame(close: &ClientClose, terminal: &Terminal) -> Option<CloseFrame> {
 /// The record of an open session: its end is published exactly once, whatever becomes of its task.
 #[must_use = "dropping it publishes a fault as the end of the session"]
 pub(crate) struct Record {
-    telemetry: Telemetry,
+    reports: Reports,
+    _counted: GaugeGuard,
     sandbox: Arc<str>,
     connection_id: Arc<str>,
     generation: u64,
@@ -191,7 +194,8 @@ impl Record {
             teardown: relay.teardown,
         };
         let event = report::disconnect(&self.connection_id, self.generation, timing, relay, judged);
-        self.telemetry.publish_at(terminal.wall, Some(&self.sandbox), event);
+        self.reports.stalled(relay.to_browser.stall, relay.to_client.stall);
+        self.reports.disconnected(terminal.wall, &self.sandbox, event);
     }
 
     /// The end of a session whose own code failed: there is no report to fill it from.
@@ -225,7 +229,7 @@ impl Record {
             telemetry_dropped: 0,
             telemetry_excluded: 0,
         };
-        self.telemetry.publish_at(wall, Some(&self.sandbox), event);
+        self.reports.disconnected(wall, &self.sandbox, event);
     }
 }
 

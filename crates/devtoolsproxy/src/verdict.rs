@@ -44,6 +44,63 @@ impl Verdict {
     }
 }
 
+/// Every pair that a session or a refusal can end with.
+///
+/// A message over its limit and a side that does not read exist for both sides; the reason says
+/// whose it was.
+pub const PAIRS: &[(Reason, &[Detail])] = &[
+    (
+        Reason::ClientClose,
+        &[
+            Detail::ClientClosed,
+            Detail::ClientVanished,
+            Detail::ClientProtocolError,
+            Detail::MessageTooLarge,
+            Detail::WriteStalled,
+        ],
+    ),
+    (
+        Reason::UpstreamChanged,
+        &[
+            Detail::BrowserRestarted,
+            Detail::Superseded,
+            Detail::BrowserCrashed,
+            Detail::BrowserOomKilled,
+            Detail::BrowserClosed,
+        ],
+    ),
+    (
+        Reason::UpstreamError,
+        &[
+            Detail::BrowserCrashed,
+            Detail::BrowserOomKilled,
+            Detail::BrowserClosed,
+            Detail::BrowserUnreachable,
+            Detail::TargetClosed,
+            Detail::UpstreamClosed,
+            Detail::UpstreamVanished,
+            Detail::UpstreamProtocolError,
+            Detail::MessageTooLarge,
+            Detail::WriteStalled,
+        ],
+    ),
+    (
+        Reason::ContextCancelled,
+        &[
+            Detail::SandboxDeleted,
+            Detail::SandboxPaused,
+            Detail::TtlExpired,
+            Detail::NodeDrain,
+            Detail::ForcedStop,
+            Detail::AuthRevoked,
+            Detail::RequestCancelled,
+            Detail::IdleTimeout,
+            Detail::InternalError,
+            Detail::OverLimit,
+        ],
+    ),
+];
+
 /// What the facts allow to say now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {

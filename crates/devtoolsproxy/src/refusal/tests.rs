@@ -51,6 +51,12 @@ fn all() -> Vec<Expected> {
     ]
 }
 
+/// Every refusal, those that follow from a stop included.
+pub(crate) fn all_refusals() -> Vec<Refusal> {
+    let listed = all().into_iter().map(|(refusal, _, _)| refusal);
+    listed.chain(ContextDetail::ALL.iter().copied().map(Refusal::Stopped)).collect()
+}
+
 #[test]
 fn every_refusal_has_its_status_and_header() {
     for (refusal, status, header) in all() {

@@ -204,6 +204,24 @@ fn down_waits_for_the_window_and_then_names_the_known_cause() {
     }
 }
 
+#[test]
+fn every_context_detail_is_a_pair_and_every_word_has_a_reason() {
+    let pairs: Vec<_> = PAIRS
+        .iter()
+        .flat_map(|(reason, details)| details.iter().map(move |detail| (*reason, *detail)))
+        .collect();
+    for detail in ContextDetail::ALL {
+        assert!(pairs.contains(&(Reason::ContextCancelled, (*detail).into())));
+    }
+    for detail in Detail::ALL {
+        assert!(pairs.iter().any(|(_, listed)| listed == detail), "{detail}");
+    }
+    assert_eq!(
+        PAIRS.iter().map(|(reason, _)| *reason).collect::<Vec<_>>().len(),
+        Reason::ALL.len()
+    );
+}
+
 pub(crate) fn any_cause() -> impl Strategy<Value = Cause> {
     prop_oneof![
         (0..3i32).prop_map(|code| Cause::Exited { code }),
@@ -333,6 +351,8 @@ proptest! {
                     _ => Reason::UpstreamError,
                 };
                 prop_assert_eq!(verdict.reason, reason, "rule {}", rule);
+                let listed = PAIRS.iter().find(|(listed, _)| *listed == reason).map(|(_, d)| *d);
+                prop_assert!(listed.is_some_and(|details| details.contains(&verdict.detail)));
                 prop_assert!(
                     close_code::decide(&facts, use_1014).is_some(),
                     "a verdict without a close: {:?}", facts
