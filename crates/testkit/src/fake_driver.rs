@@ -130,6 +130,11 @@ impl FakeDriver {
         }
     }
 
+    /// Loses an instance: its browser is gone, and so is whoever would report that.
+    pub fn forget(&self, lifecycle: &LifecycleId) {
+        lock(&self.state).instances.remove(lifecycle);
+    }
+
     /// Sends a report as it is, true or not: late, twice, out of order.
     pub async fn report(&self, lifecycle: &LifecycleId, event: DriverEvent) {
         let events = lock(&self.state).instances.get(lifecycle).map(|i| i.events.clone());

@@ -19,6 +19,17 @@ type StartOutcome = Result<Result<(), StartError>, Box<dyn std::any::Any + Send>
 
 type StartCall = Pin<Box<dyn Future<Output = StartOutcome> + Send>>;
 
+/// What a call of the driver came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Returned {
+    /// An instance.
+    Started,
+    /// An error, and with it the promise that nothing exists.
+    Nothing,
+    /// A panic: nobody knows what exists.
+    Remains,
+}
+
 /// What exists at the driver after the start phase.
 pub(super) enum Starting {
     /// Nothing was ever asked of the driver, or it has undone everything.
@@ -46,14 +57,14 @@ impl Life {
         let mut progress = self.handles.progress.subscribe();
         let mut returned = None;
         loop {
-            match progress.borrow_and_update().state {
-                State::Starting => {
-                    if returned == Some(true) && self.browsers.is_ready() {
-                        self.apply(&Event::Ready);
-                        continue;
-                    }
-                }
-                _ => break,
+            // Not held across the change below, which writes to the same place.
+            let state = progress.borrow_and_update().state.clone();
+            if state != State::Starting {
+                break;
+            }
+            if returned == Some(Returned::Started) && self.browsers.is_ready() {
+                self.apply(&Event::Ready);
+                continue;
             }
             tokio::select! {
                 biased;
@@ -69,8 +80,8 @@ impl Life {
             }
         }
         let starting = match returned {
-            Some(true) => Starting::Instance,
-            Some(false) => Starting::None,
+            Some(Returned::Started | Returned::Remains) => Starting::Instance,
+            Some(Returned::Nothing) => Starting::None,
             None => self.cancelled(call, &cancel).await,
         };
         // A slot is given back when the call has returned or is given up, never before.
@@ -91,22 +102,23 @@ impl Life {
         Box::pin(AssertUnwindSafe(call).catch_unwind())
     }
 
-    /// True if there is an instance now.
-    fn returned(&self, outcome: StartOutcome) -> bool {
+    /// Says what the call came to, and tells the sandbox if it has failed.
+    fn returned(&self, outcome: StartOutcome) -> Returned {
         let detail = match outcome {
-            Ok(Ok(())) => return true,
+            Ok(Ok(())) => return Returned::Started,
             Ok(Err(error @ StartError::Timeout { .. })) => {
                 self.apply(&Event::StartDeadline { detail: error.to_string() });
-                return false;
+                return Returned::Nothing;
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => {
                 tracing::error!(lifecycle.id = %self.handles.lifecycle, "the driver panicked in start");
-                "the driver panicked".to_owned()
+                self.apply(&Event::StartFailed { detail: "the driver panicked".to_owned() });
+                return Returned::Remains;
             }
         };
         self.apply(&Event::StartFailed { detail });
-        false
+        Returned::Nothing
     }
 
     /// Waits a while for a cancelled call, as its contract asks.

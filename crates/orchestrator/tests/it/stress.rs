@@ -1,0 +1,178 @@
+//! Everything at once, with a drain at a random instant, over many seeds.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lockkeeper_api::SandboxState;
+use orchestrator::driver::LifecycleId;
+use orchestrator::{Config, CreateError, ForceReason};
+use testkit::fake_driver::{Act, Point};
+use tokio::task::JoinSet;
+use upstream::Cause;
+
+use crate::world::{World, config, named, secs};
+
+/// Seeds of one run; each is a life of a node.
+const SEEDS: u64 = 1000;
+
+#[derive(Debug)]
+enum Done {
+    Create { id: String, after_drain: bool, outcome: Result<LifecycleId, &'static str> },
+    Other,
+}
+
+#[test]
+fn creates_deletes_and_deaths_under_a_drain_leave_nothing_behind() {
+    for seed in 0..SEEDS {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let life = std::panic::AssertUnwindSafe(|| runtime.block_on(one_life(seed)));
+        if let Err(panic) = std::panic::catch_unwind(life) {
+            eprintln!("the seed is {seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+async fn one_life(seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let config = Config {
+        max_sandboxes: random.usize(3..12),
+        start_slots: random.usize(1..4),
+        queue_len: random.usize(0..8),
+        tombstone_ttl: secs(3600),
+        ..config()
+    };
+    let capacity = config.max_sandboxes;
+    let world = World::with(config).await;
+    let dice = std::sync::Mutex::new(random.fork());
+    world.driver.script(move |at| {
+        let mut dice = dice.lock().unwrap();
+        match at.point {
+            Point::Cancel => Act::Go,
+            _ if dice.u8(..) < 8 => Act::Fail("unlucky".to_owned()),
+            _ if dice.u8(..) < 4 => Act::Panic,
+            Point::StartSpawned | Point::StartReady if dice.u8(..) < 12 => {
+                Act::EndBrowser(Cause::Signalled { signal: 11 })
+            }
+            _ => Act::Wait(Duration::from_millis(dice.u64(0..300))),
+        }
+    });
+    let work = random.usize(20..60);
+    let drain_at = Duration::from_millis(random.u64(0..2500));
+    let began = tokio::time::Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..work {
+        let (node, driver) = (world.node.clone(), std::sync::Arc::clone(&world.driver));
+        let at = Duration::from_millis(random.u64(0..3000));
+        let id = format!("s{}", random.u8(0..10));
+        let (kind, anonymous) = (random.u8(0..10), random.bool());
+        let leaves = (random.u8(0..5) == 0).then(|| Duration::from_millis(random.u64(0..400)));
+        let pick = random.usize(..);
+        tasks.spawn(async move {
+            tokio::time::sleep_until(began + at).await;
+            match kind {
+                0..6 => {
+                    let request = if anonymous { Default::default() } else { named(&id) };
+                    let after_drain = node.info().phase != "serving";
+                    let create = node.create(request);
+                    let outcome = match leaves {
+                        Some(time) => match tokio::time::timeout(time, create).await {
+                            Ok(outcome) => outcome,
+                            Err(_) => return Done::Other,
+                        },
+                        None => create.await,
+                    };
+                    let outcome = outcome
+                        .map(|snapshot| snapshot.record().lifecycle.clone())
+                        .map_err(|error: CreateError| error.kind());
+                    Done::Create { id, after_drain, outcome }
+                }
+                6..9 => {
+                    let _ = node.delete(&id, crate::world::by("stress")).await;
+                    Done::Other
+                }
+                _ => {
+                    let all = driver.instances();
+                    if !all.is_empty() {
+                        let one = &all[pick % all.len()];
+                        driver.end_browser(one, Cause::Signalled { signal: 9 }).await;
+                    }
+                    Done::Other
+                }
+            }
+        });
+    }
+    tokio::time::sleep_until(began + drain_at).await;
+    world.node.begin_server_drain(None);
+    let admitted: Vec<_> = world.node.list(&Default::default()).sandboxes;
+    let known: Vec<LifecycleId> =
+        admitted.iter().map(|snapshot| snapshot.record().lifecycle.clone()).collect();
+    world.node.wait_admitted().await;
+    world.node.begin_factory_drain();
+    world.node.wait_starts().await;
+    let starting = world.node.drain_counts().starting;
+    assert_eq!(starting, 0, "seed {seed}: a start is in flight behind both gates");
+
+    let mut ready: BTreeMap<LifecycleId, String> = BTreeMap::new();
+    while let Some(done) = tasks.join_next().await {
+        if let Done::Create { id, after_drain, outcome } = done.unwrap() {
+            match outcome {
+                Ok(lifecycle) => {
+                    assert!(!after_drain, "seed {seed}: {id} was admitted behind the gate");
+                    ready.insert(lifecycle, id);
+                }
+                Err(kind) if after_drain => assert_eq!(kind, "door", "seed {seed}: {id}"),
+                Err(_) => {}
+            }
+        }
+    }
+    assert!(world.driver.counts().most_processes <= capacity, "seed {seed}: over capacity");
+    for snapshot in world.node.list(&Default::default()).sandboxes {
+        let lifecycle = &snapshot.record().lifecycle;
+        let tracked = known.contains(lifecycle);
+        assert!(tracked, "seed {seed}: {lifecycle} came after the gate had closed");
+    }
+
+    // Half of the lives end by themselves, the others by force.
+    if random.bool() {
+        let idle = world.node.wait_live_empty();
+        let in_time = tokio::time::timeout(secs(20 * 60), idle).await;
+        assert!(in_time.is_ok(), "seed {seed}: {:?}", world.node.blockers());
+        world.node.wait_cleanup().await;
+    } else {
+        let report = world.node.force_stop(ForceReason::NodeDrain, secs(120), |_| ()).await;
+        assert!(report.stuck.is_empty(), "seed {seed}: {report:?}");
+    }
+    world.nothing_left_but_refused_removals(seed).await;
+    for (lifecycle, id) in ready {
+        let page = world.node.list(&orchestrator::ListFilter {
+            states: SandboxState::ALL.to_vec(),
+            ..Default::default()
+        });
+        let found = page.sandboxes.iter().find(|s| s.record().lifecycle == lifecycle);
+        // Its id may have been taken again since.
+        let replaced = page.sandboxes.iter().any(|s| s.record().id.as_str() == id);
+        assert!(found.is_some() || replaced, "seed {seed}: {id} was ready and is not remembered");
+    }
+    world.node.close().await;
+    assert_eq!(world.driver.counts().calls, 0, "seed {seed}");
+}
+
+impl World {
+    /// The script may refuse a removal for good; everything else is gone.
+    async fn nothing_left_but_refused_removals(&self, seed: u64) {
+        let info = self.node.info();
+        assert_eq!(
+            (info.capacity.used, info.slots.used, info.slots.queued),
+            (0, 0, 0),
+            "seed {seed}"
+        );
+        let counts = self.driver.counts();
+        assert_eq!((counts.processes, counts.calls), (0, 0), "seed {seed}: {counts:?}");
+        assert_eq!(counts.directories, 0, "seed {seed}: {counts:?}");
+    }
+}
