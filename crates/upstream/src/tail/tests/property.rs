@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 
-use super::{SimDisk, tail};
+use super::{Disk, SimDisk, Tail, tail};
 use crate::announce::{AnnounceScanner, PrefixForm, Scan};
 use crate::model::{Model, step};
 use crate::state::Fact;
@@ -70,6 +70,16 @@ fn apply(model: &mut Model, announced: &[WsUrl], lives: Option<&WsUrl>) {
     }
 }
 
+/// After very little was read of a file, a cut and grown one can start with the very same bytes.
+/// Then nobody can tell, and such a run says nothing about the reader.
+fn looks_uncut(tail: &Tail<u64>, disk: &SimDisk) -> bool {
+    tail.file.is_some_and(|(file, _)| {
+        let size = disk.size(&file).unwrap();
+        let back = tail.read_back(disk, &file).unwrap();
+        (1..64).contains(&tail.follower.offset()) && tail.follower.is_same(size, &back)
+    })
+}
+
 /// Plays `ops`. With `in_time`, the reader wakes before bytes that it has not read would be out of
 /// its reach: then it must end where the ideal log ends. Without, it may have missed instances,
 /// and must be right again with the next line.
@@ -85,6 +95,8 @@ fn play(kinds: &[u8], ops: &[Op], in_time: bool) -> Result<(), TestCaseError> {
     // moved away before the reader has opened it.
     let mut unread = 0;
     let mut lost = false;
+    // The file was cut since the last wake.
+    let mut cut = false;
     let mut written = 0;
     for op in ops.iter().chain(&[Op::Wake, Op::Wake]) {
         let is_open = tail.file.as_ref().map(|(inode, _)| *inode) == disk.name;
@@ -94,6 +106,10 @@ fn play(kinds: &[u8], ops: &[Op], in_time: bool) -> Result<(), TestCaseError> {
             Op::Write(_) | Op::Wake | Op::Restart => false,
         };
         if matches!(op, Op::Wake) || (loses && in_time) {
+            if cut && looks_uncut(&tail, &disk) {
+                return Ok(());
+            }
+            cut = false;
             let log = &text[..written];
             let whole = log.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
             let lives = last_announced(&log[..whole]);
@@ -123,6 +139,7 @@ fn play(kinds: &[u8], ops: &[Op], in_time: bool) -> Result<(), TestCaseError> {
             }
             Op::CopyTruncate => {
                 unread = 0;
+                cut = true;
                 disk.truncate(0);
             }
             Op::Wake => {}
@@ -143,7 +160,7 @@ fn play(kinds: &[u8], ops: &[Op], in_time: bool) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_interleaving_ends_in_the_generation_of_the_ideal_log(
