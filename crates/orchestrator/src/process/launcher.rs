@@ -69,6 +69,7 @@ impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
 fn become_browser(launch: &Launch) -> Result<(), Step> {
     rustix::process::setsid().at("new session")?;
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    close_inherited().at("inherited files")?;
     for group in &launch.cgroups {
         // 0 means the writing process.
         fs::write(group, "0").at("control group")?;
@@ -95,6 +96,23 @@ fn become_browser(launch: &Launch) -> Result<(), Step> {
         _ => "exec of the browser",
     };
     Err((step, error))
+}
+
+/// Closes everything but stdin, stdout and stderr. Rust's own files close themselves on `exec`, but
+/// not those that the daemon was started with, such as the sockets of a service manager.
+fn close_inherited() -> io::Result<()> {
+    let mut open = Vec::new();
+    for entry in fs::read_dir("/proc/self/fd")? {
+        open.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
+    }
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        match nix::unistd::close(descriptor) {
+            // The one that the list was read through is closed already.
+            Ok(()) | Err(nix::errno::Errno::EBADF) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(())
 }
 
 fn set_limits(launch: &Launch) -> Result<(), Step> {

@@ -31,6 +31,7 @@ pub use flags::{FlagRefused, check_flag};
 mod browser;
 mod cdp;
 mod cgroup;
+mod cleanup;
 mod config;
 mod engine;
 mod environment;

@@ -6,8 +6,17 @@ use std::sync::Arc;
 use super::engine::Engine;
 use super::hunt::blocking;
 use super::launch::Home;
-use super::supervise::Removal;
 use crate::driver::LifecycleId;
+
+/// What became of a sandbox's folders.
+#[derive(Debug)]
+pub(crate) enum Removal {
+    Done,
+    /// They could not be removed, and were moved out of the way.
+    SetAside(String),
+    /// They, or processes, are still there.
+    Left(Home, String),
+}
 
 impl Engine {
     /// Tries once to remove everything. The user goes back, and the record goes, only when no

@@ -10,8 +10,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use upstream::Cause;
 
+use super::cleanup::Patience;
 use super::engine::Engine;
-use super::instance::{Farewell, Instance, Orders, Outcome};
+use super::instance::{Farewell, Instance, Orders};
 use super::launch::{Answering, Browser, Home, LaunchFailed};
 use super::log_ring::LogRing;
 use super::outbox::Outbox;
@@ -22,14 +23,18 @@ use crate::driver::{DriverEvent, GoneWhy, LaunchSpec, StartError, StopReport};
 /// taken for the cause of the browser's end.
 const OOM_EVERY: Duration = Duration::from_secs(5);
 
+/// A start that has failed is answered after this time also if something of it does not die: that
+/// is the kernel's doing, and a stop of the same lifecycle waits for it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
 /// What the task needs.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
-    engine: Arc<Engine>,
-    instance: Arc<Instance>,
-    spec: LaunchSpec,
-    orders: watch::Receiver<Orders>,
-    outbox: Outbox,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) spec: LaunchSpec,
+    pub(crate) orders: watch::Receiver<Orders>,
+    pub(crate) outbox: Outbox,
     log: Arc<Mutex<LogRing>>,
     policy: Policy,
     generation: u64,
@@ -46,10 +51,12 @@ enum State {
 
 /// How an instance came to its end.
 #[derive(Debug, Default)]
-struct End {
-    exit: Option<Cause>,
-    grace: Duration,
-    began: Option<Instant>,
+pub(crate) struct End {
+    pub(crate) exit: Option<Cause>,
+    /// How long the browser was given.
+    pub(crate) grace: Duration,
+    /// When the end was ordered, if a browser ran then.
+    pub(crate) began: Option<Instant>,
 }
 
 impl Supervisor {
@@ -89,9 +96,13 @@ impl Supervisor {
                 self.clean_up(home, end, Patience::AsLongAsItTakes).await;
             }
             Err(failed) => {
-                let exit = Some(failed.cause);
-                self.clean_up(home, End { exit, ..End::default() }, Patience::Little).await;
+                let end = End { exit: Some(failed.cause), ..End::default() };
+                let mut cleanup = pin!(self.clean_up(home, end, Patience::Little));
+                let late = tokio::time::timeout(ANSWER_WITHIN, &mut cleanup).await.is_err();
                 let _ = started.send(Err(failed.error));
+                if late {
+                    cleanup.await;
+                }
             }
         }
     }
@@ -105,6 +116,14 @@ impl Supervisor {
         self.generation += 1;
         self.oom_kills = oom_kills(home);
         self.outbox.push(DriverEvent::Starting { generation: self.generation });
+        if self.generation > 1
+            && let Err(e) = self.engine.hunter.kill(&home.owner).await
+        {
+            // Two browsers of one profile would spoil it.
+            let error = StartError::Spawn(format!("of the last browser, {e}"));
+            let (cause, uptime) = (Cause::UnknownExit, Duration::ZERO);
+            return Err(LaunchFailed { error, cause, uptime });
+        }
         self.instance.alive.send_replace(true);
         let mut orders = self.orders.clone();
         let interrupted = async {
@@ -288,85 +307,6 @@ impl Supervisor {
         self.push_exit(exit, true, uptime, None);
         End { exit: Some(exit), grace, began: Some(began) }
     }
-
-    /// Kills what is left and removes what there is, until nothing is left.
-    async fn clean_up(&mut self, home: Home, end: End, patience: Patience) {
-        let began = end.began.unwrap_or_else(Instant::now);
-        let mut attempt = 0;
-        let mut home = Some(home);
-        let (tries, mut pause) = patience.tries_and_pause();
-        loop {
-            attempt += 1;
-            let mut errors = Vec::new();
-            if let Some(h) = home.take() {
-                match self.engine.remove(&self.spec.lifecycle, h, attempt >= tries).await {
-                    Removal::Done => {}
-                    Removal::SetAside(error) => errors.push(error),
-                    Removal::Left(h, error) => {
-                        errors.push(error);
-                        home = Some(h);
-                    }
-                }
-            }
-            let total = began.elapsed();
-            let report = StopReport { exit: end.exit, grace: end.grace, total, errors };
-            for error in &report.errors {
-                tracing::error!(lifecycle = %self.spec.lifecycle, attempt, error, "cleanup");
-            }
-            if home.is_none() || self.orders.borrow().last {
-                self.depart(attempt, report);
-                return;
-            }
-            self.instance.outcome.send_replace(Some(Outcome { attempt, report, over: false }));
-            tokio::select! {
-                _ = self.orders.wait_for(|orders| orders.attempts > attempt) => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    /// Nothing of the instance is left, or nothing more will be tried.
-    fn depart(&mut self, attempt: u32, report: StopReport) {
-        let undelivered = self.outbox.undelivered();
-        if undelivered > 0 {
-            tracing::warn!(lifecycle = %self.spec.lifecycle, undelivered, "nobody read its events");
-        }
-        self.engine.instances().remove(&self.spec.lifecycle);
-        self.instance.outcome.send_replace(Some(Outcome { attempt, report, over: true }));
-    }
-}
-
-/// Attempts to remove a directory before it is set aside.
-const TRIES: u32 = 10;
-
-/// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Patience {
-    /// Of somebody who waits for a start that has failed.
-    Little,
-    AsLongAsItTakes,
-}
-
-impl Patience {
-    fn tries_and_pause(self) -> (u32, Duration) {
-        match self {
-            Self::Little => (3, Duration::from_millis(100)),
-            Self::AsLongAsItTakes => (TRIES, Duration::from_secs(1)),
-        }
-    }
-}
-
-/// What became of a sandbox's folders.
-#[derive(Debug)]
-pub(crate) enum Removal {
-    Done,
-    /// They could not be removed, and were moved out of the way.
-    SetAside(String),
-    /// They, or processes, are still there.
-    Left(Home, String),
 }
 
 /// Waits until no browser may run any more.

@@ -10,35 +10,31 @@ use tokio_tungstenite::tungstenite::Message;
 use upstream::Cause;
 
 use crate::procs;
-use crate::world::{self, LIMIT, World, clean, driver, fake_spec, spec, start};
-use crate::{Outcome, Test};
+use crate::world::{self, LIMIT, Need, World, clean, driver, fake_spec, spec, start};
+use crate::{Outcome, Tests};
 
-pub(crate) fn tests() -> Vec<(&'static str, Test)> {
+pub(crate) fn tests() -> Tests {
     vec![
-        ("headless_shell_answers_and_leaves_nothing", |w| answers(w, Flavour::HeadlessShell)),
-        ("chromium_answers_and_leaves_nothing", |w| answers(w, Flavour::Chromium)),
-        ("a_state_directory_of_any_length_works", long_directory),
-        ("every_sandbox_has_its_own_user_and_private_folders", own_user),
-        ("a_browser_closed_by_its_client_is_gone_and_not_relaunched", closed_by_client),
-        ("a_stop_of_an_unknown_sandbox_is_a_success", unknown),
-        ("concurrent_stops_all_succeed", concurrent_stops),
-        ("children_of_the_embedding_program_keep_their_status", foreign_children),
-        ("closing_the_driver_stops_what_still_runs", close_stops),
-        ("ten_sandboxes_at_once_start_and_stop", many),
+        ("headless_shell_answers_and_leaves_nothing", Need::HeadlessShell, |w| {
+            answers(w, Flavour::HeadlessShell)
+        }),
+        ("chromium_answers_and_leaves_nothing", Need::Chromium, |w| answers(w, Flavour::Chromium)),
+        ("a_state_directory_of_any_length_works", Need::Chromium, long_directory),
+        ("every_sandbox_has_its_own_user_and_private_folders", Need::Root, own_user),
+        (
+            "a_browser_closed_by_its_client_is_gone_and_not_relaunched",
+            Need::HeadlessShell,
+            closed_by_client,
+        ),
+        ("a_stop_of_an_unknown_sandbox_is_a_success", Need::Nothing, unknown),
+        ("concurrent_stops_all_succeed", Need::Nothing, concurrent_stops),
+        ("children_of_the_embedding_program_keep_their_status", Need::Nothing, foreign_children),
+        ("closing_the_driver_stops_what_still_runs", Need::Nothing, close_stops),
+        ("ten_sandboxes_at_once_start_and_stop", Need::HeadlessShell, many),
     ]
 }
 
-fn has(world: &World, flavour: Flavour) -> bool {
-    let driver = driver(world.config());
-    let found = driver.capabilities().flavours.contains(&flavour);
-    world.block_on(driver.close());
-    found
-}
-
 fn answers(world: &mut World, flavour: Flavour) -> Outcome {
-    if !has(world, flavour) {
-        return Outcome::Skipped("this browser is not installed");
-    }
     world.block_on(async {
         let driver = driver(world.config());
         let mut sandbox = start(&driver, spec("a1", flavour)).await;
@@ -65,9 +61,6 @@ fn answers(world: &mut World, flavour: Flavour) -> Outcome {
 }
 
 fn long_directory(world: &mut World) -> Outcome {
-    if !has(world, Flavour::Chromium) {
-        return Outcome::Skipped("chromium is not installed");
-    }
     let deep = world.path().join("d".repeat(90));
     world.block_on(async {
         let mut config = world.config();
@@ -82,9 +75,6 @@ fn long_directory(world: &mut World) -> Outcome {
 }
 
 fn own_user(world: &mut World) -> Outcome {
-    if !world::is_root() {
-        return Outcome::Skipped("only root can give users to sandboxes");
-    }
     world.block_on(async {
         let driver = driver(world.fake_config());
         assert_eq!(driver.capabilities().isolation, "per-sandbox-user");
@@ -115,9 +105,6 @@ fn own_user(world: &mut World) -> Outcome {
 }
 
 fn closed_by_client(world: &mut World) -> Outcome {
-    if !has(world, Flavour::HeadlessShell) {
-        return Outcome::Skipped("headless shell is not installed");
-    }
     world.block_on(async {
         let driver = driver(world.config());
         let mut sandbox = start(&driver, spec("a1", Flavour::HeadlessShell)).await;

@@ -12,17 +12,21 @@ use orchestrator::driver::{Driver, Flavour, StopHow};
 use orchestrator::process::{LauncherCommand, ProcessConfig, ProcessDriver};
 
 use crate::procs;
-use crate::world::{self, LIMIT, World, clean, driver, fake_spec, spec, start};
-use crate::{Outcome, Test};
+use crate::world::{self, LIMIT, Need, World, clean, driver, fake_spec, spec, start};
+use crate::{Outcome, Tests};
 
-pub(crate) fn tests() -> Vec<(&'static str, Test)> {
+pub(crate) fn tests() -> Tests {
     vec![
-        ("a_killed_daemon_leaves_no_process_a_second_later", killed_daemon),
-        ("reclaim_ends_what_outlived_the_daemon_and_nothing_else", reclaim),
-        ("reclaim_leaves_the_sandboxes_of_this_daemon_alone", reclaim_beside_living),
-        ("a_record_that_cannot_be_read_stops_reclaim_before_it_kills", unreadable),
-        ("an_ordinary_user_gets_working_sandboxes_and_is_told_what_they_lack", ordinary_user),
-        ("a_browser_without_user_namespaces_says_how_to_get_them", no_namespaces),
+        ("a_killed_daemon_leaves_no_process_a_second_later", Need::HeadlessShell, killed_daemon),
+        ("reclaim_ends_what_outlived_the_daemon_and_nothing_else", Need::Root, reclaim),
+        ("reclaim_leaves_the_sandboxes_of_this_daemon_alone", Need::Nothing, reclaim_beside_living),
+        ("a_record_that_cannot_be_read_stops_reclaim_before_it_kills", Need::Nothing, unreadable),
+        (
+            "an_ordinary_user_gets_working_sandboxes_and_is_told_what_they_lack",
+            Need::Root,
+            ordinary_user,
+        ),
+        ("a_browser_without_user_namespaces_says_how_to_get_them", Need::Root, no_namespaces),
     ]
 }
 
@@ -216,9 +220,6 @@ impl Drop for Foreign {
 }
 
 fn reclaim(world: &mut World) -> Outcome {
-    if !world::is_root() {
-        return Outcome::Skipped("a process that outlives its daemon here needs a user of its own");
-    }
     let fake = world.fake();
     let daemon = Daemon::start(Daemon::command(world, Some(&fake), &["stray", "stray", "serve"]));
     assert_eq!(daemon.pids().len(), 3, "{:?}", daemon.lines);
@@ -290,9 +291,6 @@ fn unreadable(world: &mut World) -> Outcome {
 }
 
 fn ordinary_user(world: &mut World) -> Outcome {
-    if !world::is_root() {
-        return Outcome::Skipped("all the other tests run as an ordinary user already");
-    }
     let uid = *world.uids().start();
     let fake = world.fake();
     // The folder of the test binary may be closed to other users.
@@ -332,9 +330,6 @@ fn ordinary_user(world: &mut World) -> Outcome {
 }
 
 fn no_namespaces(world: &mut World) -> Outcome {
-    if !world::is_root() {
-        return Outcome::Skipped("only root can make a place without user namespaces");
-    }
     // Only in this corner of the host: other tests need them.
     let inner = Daemon::command(world, None, &["headless-shell"]);
     // Root's rights in the namespace come with the first program that starts after the mapping.

@@ -15,6 +15,8 @@ mod fake;
 mod faults;
 mod limits;
 mod procs;
+mod starts;
+mod stress;
 mod world;
 
 use std::ffi::OsString;
@@ -22,12 +24,12 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use world::World;
+use world::{Host, Need, World};
 
 /// What a test comes to, if it does not panic.
 pub(crate) enum Outcome {
     Passed,
-    /// This host cannot run it.
+    /// This host cannot run it, which only the test itself could find out.
     Skipped(&'static str),
 }
 
@@ -44,11 +46,25 @@ fn main() -> ExitCode {
     let mut options = Arguments::from_args();
     // The tests look at the whole machine: one at a time tells whose a leak is.
     options.test_threads.get_or_insert(1);
+    let host = Host::look();
     let mut trials = Vec::new();
-    for tests in [basic::tests(), faults::tests(), limits::tests(), daemon::tests()] {
-        for (name, test) in tests {
+    let all = [
+        basic::tests(),
+        starts::tests(),
+        faults::tests(),
+        limits::tests(),
+        daemon::tests(),
+        stress::tests(),
+    ];
+    for tests in all {
+        for (name, need, test) in tests {
             let number = u32::try_from(trials.len()).unwrap_or_default();
-            trials.push(Trial::ignorable_test(name, move || run(number, test)));
+            let trial = Trial::ignorable_test(name, move || run(number, test));
+            // Known before it runs, so that no runner takes it for passed.
+            trials.push(match host.lacks(need) {
+                Some(cause) => trial.with_kind(format!("SKIPPED: {cause}")).with_ignored_flag(true),
+                None => trial,
+            });
         }
     }
     libtest_mimic::run(&options, trials).exit_code()
@@ -56,6 +72,9 @@ fn main() -> ExitCode {
 
 /// A test: gets a world of its own.
 pub(crate) type Test = fn(&mut World) -> Outcome;
+
+/// Tests with what they need.
+pub(crate) type Tests = Vec<(&'static str, Need, Test)>;
 
 fn run(number: u32, test: Test) -> Result<Completion, Failed> {
     let mut world = World::new(number);

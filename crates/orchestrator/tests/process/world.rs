@@ -130,6 +130,64 @@ impl World {
     }
 }
 
+/// What a test needs of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Linux.
+    Nothing,
+    /// Users for sandboxes.
+    Root,
+    HeadlessShell,
+    Chromium,
+    /// A limit on the processes of a sandbox: by its user or by a group.
+    ProcessLimit,
+    /// A memory control group that may be divided.
+    MemoryGroup,
+}
+
+/// What the host gives.
+pub(crate) struct Host {
+    flavours: Vec<Flavour>,
+    notes: String,
+}
+
+impl Host {
+    pub(crate) fn look() -> Self {
+        let world = World::new(0);
+        let mut config = world.config();
+        config.limits.memory = Some(128 << 20);
+        // A host without any browser still runs the tests with the fake one.
+        let Ok(driver) = ProcessDriver::new(config) else {
+            return Self { flavours: Vec::new(), notes: String::new() };
+        };
+        let host =
+            Self { flavours: driver.capabilities().flavours, notes: driver.notes().join("\n") };
+        world.block_on(driver.close());
+        host
+    }
+
+    /// Why a test cannot run here.
+    pub(crate) fn lacks(&self, need: Need) -> Option<&'static str> {
+        let (fulfilled, cause) = match need {
+            Need::Nothing => (true, ""),
+            Need::Root => (is_root(), "needs root"),
+            Need::HeadlessShell => {
+                (self.flavours.contains(&Flavour::HeadlessShell), "needs chromium-headless-shell")
+            }
+            Need::Chromium => (self.flavours.contains(&Flavour::Chromium), "needs chromium"),
+            Need::ProcessLimit => (
+                is_root() || !self.notes.contains("nothing limits the number"),
+                "needs root or a pids control group",
+            ),
+            Need::MemoryGroup => (
+                !self.flavours.is_empty() && !self.notes.contains("no memory control group"),
+                "needs a memory control group",
+            ),
+        };
+        (!fulfilled).then_some(cause)
+    }
+}
+
 impl Drop for World {
     /// A test that failed may have left anything: it must not spoil the next ones.
     fn drop(&mut self) {
