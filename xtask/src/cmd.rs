@@ -69,7 +69,6 @@ pub(crate) fn catch_signals() -> Result<()> {
 }
 
 /// Leaves interrupts to whoever catches them next, for a task that runs a daemon of its own.
-#[allow(dead_code, reason = "for tasks that stay in the foreground")]
 pub(crate) fn release_signals() {
     if let Some(handle) = lock(&CATCHING).take() {
         handle.close();

@@ -1,12 +1,15 @@
 //! Automation for the workspace: `cargo xtask --help`.
 
+mod bench;
 mod build;
 mod checks;
 mod cmd;
+mod demo;
 mod progress;
 mod setup;
 mod tidy;
 mod tools;
+mod up;
 
 use std::process::ExitCode;
 
@@ -26,6 +29,19 @@ enum Task {
     Setup,
     /// Builds the release binaries
     Build,
+    /// Sets up, builds, starts the daemon with a first sandbox, and prints how to use it
+    Up,
+    /// A tour that checks itself: a browser, a client, a crash, a drain, and the events of it all
+    Demo,
+    /// Measures, against a baseline in the same run
+    Bench {
+        /// What to measure
+        #[arg(value_parser = ["sandbox"])]
+        what: String,
+        /// One JSON object a figure on standard output, and nothing else
+        #[arg(long)]
+        json: bool,
+    },
     /// Sets up, builds, and runs every test; arguments go to the test runner
     Test {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -56,6 +72,9 @@ fn run(task: Task) -> Result<ExitCode> {
     match task {
         Task::Setup => setup::all()?,
         Task::Build => drop(build::release(build::BINARIES)?),
+        Task::Up => return up::run(),
+        Task::Demo => return demo::run(),
+        Task::Bench { what, json } => bench::run(&what, json)?,
         Task::Test { arguments } => checks::test(&arguments)?,
         Task::Ci => checks::ci()?,
         Task::Tidy => tidy::run()?,

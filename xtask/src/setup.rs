@@ -59,7 +59,6 @@ pub(crate) fn all() -> Result<()> {
 ///
 /// # Errors
 /// As [`all`].
-#[allow(dead_code, reason = "for tasks that start a daemon and no client")]
 pub(crate) fn browsers() -> Result<()> {
     programs("set up browsers", &[CHROMIUM, HEADLESS_SHELL])
 }

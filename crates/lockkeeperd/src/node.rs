@@ -1,0 +1,219 @@
+//! Builds the node out of its parts and runs it to its end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use devtoolsproxy::{Edge, EdgeSettings};
+use eventlog::memory::MemoryStore;
+use eventlog::{LogName, LogOptions, Store};
+use http::{StatusCode, Uri};
+use orchestrator::Orchestrator;
+use orchestrator::process::ProcessDriver;
+use orchestrator::urls::UrlBuilder;
+use service::access::{Access, AccessMetrics, Origin, protect};
+use service::http::{HttpMetrics, HttpServer, bind, count_requests};
+use service::settings::shared::{
+    self, ADMIN_LISTEN, API_LISTEN, METRICS_PUBLIC, PUBLIC_URL, TRUSTED_PROXIES,
+};
+use service::settings::{SettingValue, Values};
+use service::shutdown::{DrainMetrics, publish_to};
+use service::{Admin, ExitStatus, Readiness, Service, Signals, StateLock};
+use telemetry::{Telemetry, TelemetryMetrics};
+use tokio::time::Instant;
+
+use crate::directory::{Guard, Sandboxes};
+use crate::drain::{Node, NodeDoor};
+use crate::gauges::Gauges;
+use crate::refused::Refused;
+use crate::settings;
+
+/// Time that open API calls have to end once everything else has.
+const API_GRACE: Duration = Duration::from_secs(5);
+/// Time the edge has at the end; its sessions have ended before, as every sandbox has.
+const EDGE_GRACE: Duration = Duration::from_secs(1);
+/// Time for the streams of events to hear of everything.
+const EVENTS_GRACE: Duration = Duration::from_secs(2);
+/// The most that any other closer may take.
+const CLOSE: Duration = Duration::from_secs(10);
+/// The DevTools front-end that ships with the browser.
+const DEVTOOLS: &str = "devtools://devtools";
+/// Where the parameter after `?` is a URL of its own and not ours to read.
+const FIRST_PARAMETER_ONLY: &[&str] = &["/json/new"];
+
+/// Runs the node until it is told to end, and through its shutdown.
+///
+/// # Errors
+/// When it cannot start; nothing is left running then.
+pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
+    let system = |what: &str, e: &dyn std::fmt::Display| Refused::System(format!("{what}: {e}"));
+    for warning in values.warnings() {
+        tracing::warn!("{warning}");
+    }
+    match service::raise_open_files() {
+        Ok(limit) => tracing::info!("{limit}"),
+        Err(error) => tracing::warn!(%error, "the open files limit cannot be raised"),
+    }
+    let state_dir = state_dir(values)?;
+    let lock = StateLock::acquire(&state_dir).map_err(Refused::State)?;
+    // Before anything that would have to be cleaned up.
+    let signals = Signals::install().map_err(|e| system("signal handlers", &e))?;
+    let node_id = settings::node_id(values);
+    let mut registry = telemetry::metrics::registry();
+
+    let store = MemoryStore::default();
+    let name = LogName::new("telemetry").map_err(|e| system("the event log", &e))?;
+    let log =
+        store.open(&name, LogOptions::default()).await.map_err(|e| system("the event log", &e))?;
+    let (telemetry, events) = Telemetry::start(
+        telemetry::Settings::new(&*node_id),
+        log,
+        TelemetryMetrics::register(&mut registry, store.backend()),
+    );
+
+    let driver =
+        ProcessDriver::new(settings::process(values, &state_dir)).map_err(Refused::Browsers)?;
+    for note in driver.notes() {
+        tracing::info!("{note}");
+    }
+    let orchestrator = Orchestrator::new(
+        settings::orchestrator(values, &node_id),
+        Arc::new(driver),
+        telemetry.clone(),
+    );
+
+    let listener =
+        bind(values.get(&API_LISTEN), "LOCKKEEPER_API_LISTEN").await.map_err(Refused::Bind)?;
+    let address = listener.local_addr().map_err(|e| system("the API listener", &e))?;
+    let access_metrics = AccessMetrics::register(&mut registry);
+    let access = Access::new(shared::access_settings(values, access_metrics));
+    let edge = Arc::new(edge(values, &access, &orchestrator, &telemetry));
+    registry.register_collector(Box::new(Gauges {
+        edge: Arc::clone(&edge),
+        orchestrator: orchestrator.clone(),
+    }));
+    let requests = HttpMetrics::register(&mut registry);
+    let drain_metrics = DrainMetrics::register(&mut registry);
+
+    let readiness = Readiness::starting("reclaiming");
+    readiness.attach(NodeDoor(orchestrator.clone()));
+    let admin = Admin {
+        name: "lockkeeperd",
+        version: env!("CARGO_PKG_VERSION"),
+        readiness: readiness.clone(),
+        registry: Arc::new(registry),
+        metrics_public: values.get(&METRICS_PUBLIC),
+    };
+    let api = orchestrator.router(urls(values, address)).merge(events.router());
+    let streams = events.streams();
+    let api = protect(&access, api).merge(edge.router());
+    let unknown = protect(&access, Router::new().fallback(not_found));
+    let mut service = Service::builder("lockkeeperd")
+        .shutdown(shared::shutdown_settings(values))
+        .readiness(readiness)
+        .signals(signals)
+        .metrics(drain_metrics)
+        .observer(publish_to(telemetry.clone()))
+        .drain(Arc::new(Node {
+            orchestrator: orchestrator.clone(),
+            force: shared::shutdown_settings(values).force,
+        }))
+        .closer("state folder", CLOSE, move |_| async move {
+            lock.release();
+            Ok::<(), String>(())
+        })
+        .closer("events", CLOSE, move |until| async move {
+            let report = events.close(until.saturating_duration_since(Instant::now())).await;
+            if report.clean && report.left == 0 {
+                return Ok(());
+            }
+            Err(format!("{} events could not be stored", report.left))
+        });
+    let routes = match values.find(&ADMIN_LISTEN) {
+        None => api.merge(admin.router(&access)),
+        Some(at) => {
+            let listener = bind(at, "LOCKKEEPER_ADMIN_LISTEN").await.map_err(Refused::Bind)?;
+            let limits = shared::http_limits(values);
+            let server = HttpServer::new(listener, admin.router(&access), limits);
+            service = service.http("admin routes", server, Duration::ZERO);
+            api
+        }
+    };
+    let routes = count_requests(&requests, routes.fallback_service(unknown));
+    let server = HttpServer::new(listener, routes, shared::http_limits(values));
+
+    let closing = orchestrator.clone();
+    let edge_end = Arc::clone(&edge);
+    let report = service
+        .closer("sandboxes", CLOSE, move |_| async move {
+            closing.close().await;
+            Ok::<(), String>(())
+        })
+        .closer("DevTools edge", CLOSE, move |until| async move {
+            edge_end.shutdown(until.min(Instant::now() + EDGE_GRACE)).await;
+            Ok::<(), String>(())
+        })
+        .http("API", server, API_GRACE)
+        // Before the servers close, so that readers of the stream hear everything and its end.
+        .closer("event streams", CLOSE, move |_| async move {
+            streams.end(EVENTS_GRACE).await;
+            Ok::<(), String>(())
+        })
+        .start_up(async move { orchestrator.reclaim().await.map(drop) })
+        .when_ready(move || service::say(format_args!("ready http://{address}")))
+        .build()
+        .run()
+        .await;
+    Ok(report.exit())
+}
+
+fn state_dir(values: &Values) -> Result<PathBuf, Refused> {
+    let root = nix::unistd::geteuid().is_root();
+    shared::state_dir(values, root, &settings::Real).ok_or_else(|| {
+        Refused::System("there is no folder for the state; choose one with STATE_DIR".to_owned())
+    })
+}
+
+fn edge(
+    values: &Values,
+    access: &Access,
+    orchestrator: &Orchestrator,
+    telemetry: &Telemetry,
+) -> Edge {
+    let guard =
+        access.with_origins(Origin::parse(DEVTOOLS)).with_first_parameter_on(FIRST_PARAMETER_ONLY);
+    // Both were read by the settings in the same form, so nothing is lost in between.
+    let public_url = values.find(&PUBLIC_URL).and_then(|url| url.show().parse().ok());
+    let proxies = values.get(&TRUSTED_PROXIES);
+    let settings = EdgeSettings {
+        public_url,
+        trusted_proxies: proxies.iter().filter_map(|network| network.show().parse().ok()).collect(),
+        ..EdgeSettings::default()
+    };
+    Edge::new(
+        Arc::new(Sandboxes(orchestrator.clone())),
+        Arc::new(Guard(guard)),
+        telemetry.clone(),
+        settings,
+    )
+}
+
+/// Answers advertise the public address, else the one that the client used.
+fn urls(values: &Values, address: SocketAddr) -> UrlBuilder {
+    let public = values.find(&PUBLIC_URL).map(|url| url.show());
+    public
+        .and_then(|url| UrlBuilder::public(&url).ok())
+        .unwrap_or_else(|| UrlBuilder::of_request(address))
+}
+
+async fn not_found(uri: Uri) -> Response {
+    let path: String = uri.path().chars().take(80).collect();
+    let text = format!(
+        "nothing is at {path}; sandboxes are at /v1/sandboxes, DevTools at /sandboxes/{{id}} and \
+         /connect, events at /v1/telemetry/stream\n"
+    );
+    (StatusCode::NOT_FOUND, text).into_response()
+}

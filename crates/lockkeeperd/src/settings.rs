@@ -1,0 +1,214 @@
+//! The daemon's own settings, and what is built from all of them.
+
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use orchestrator::Config;
+use orchestrator::process::{CgroupMode, ProcessConfig};
+use service::settings::shared::{self, BODY_LIMIT, SHUTDOWN_DRAIN_TIMEOUT};
+use service::settings::{Environment, Finding, Key, OptionalKey, Table, Values};
+use telemetry::tracing_setup::{Format, InitError};
+
+/// Memory kept for the machine itself when the number of sandboxes is chosen.
+const KEPT_MEMORY: u64 = 1 << 30;
+/// Memory that one sandbox is expected to use; an idle browser uses about a quarter of it.
+const SANDBOX_MEMORY: u64 = 256 << 20;
+
+static NODE_ID: OptionalKey<String> =
+    OptionalKey::new("NODE_ID", "the host's name", "Names this node in answers and events.");
+static MAX_SANDBOXES: OptionalKey<u64> = OptionalKey::new(
+    "MAX_SANDBOXES",
+    "(memory - 1 GiB) / 256 MiB, 1 to 1000",
+    "Sandboxes at once, starting and stopping ones too; more are refused.",
+)
+.range("1", "10000");
+static START_SLOTS: OptionalKey<u64> = OptionalKey::new(
+    "START_SLOTS",
+    "two for each core",
+    "Browsers that start at once; others queue, as a start keeps a core busy.",
+)
+.range("1", "1000");
+static QUEUE_LEN: Key<u64> =
+    Key::new("QUEUE_LEN", "64", "Creates that may wait for a start slot.").range("0", "10000");
+static QUEUE_TIMEOUT: Key<Duration> =
+    Key::new("QUEUE_TIMEOUT", "30s", "How long a create may wait for a start slot.")
+        .range("1ms", "10m")
+        .zero("does not wait");
+static CREATE_TIMEOUT: Key<Duration> = Key::new(
+    "CREATE_TIMEOUT",
+    "60s",
+    "How long a create may take, its time in the queue included.",
+)
+.range("1s", "10m");
+static DEFAULT_TTL: Key<Duration> =
+    Key::new("DEFAULT_TTL", "15m", "Time to live of a sandbox that asks for none, from ready.")
+        .range("1s", "365d");
+static MAX_TTL: Key<Duration> =
+    Key::new("MAX_TTL", "24h", "The longest time to live. It is what makes a drain end by itself.")
+        .range("1s", "365d")
+        .zero("no limit; a drain may then wait for ever");
+static DEFAULT_IDLE: Key<Duration> = Key::new(
+    "DEFAULT_IDLE",
+    "0",
+    "How long a sandbox may have no session and no call before it ends.",
+)
+.range("1s", "365d")
+.zero("for ever");
+static TOMBSTONE_TTL: Key<Duration> =
+    Key::new("TOMBSTONE_TTL", "10m", "How long an ended sandbox is remembered, with its reason.")
+        .range("1s", "24h");
+static BROWSER: OptionalKey<PathBuf> = OptionalKey::new(
+    "BROWSER",
+    "searched for",
+    "The browser binary, when it is in none of the usual places.",
+);
+static STOP_GRACE: Key<Duration> =
+    Key::new("STOP_GRACE", "10s", "How long a browser has between SIGTERM and SIGKILL.")
+        .range("100ms", "5m");
+static CRASH_MAX: Key<u64> =
+    Key::new("CRASH_MAX", "5", "Crashes within CRASH_WINDOW that end a sandbox.")
+        .range("1", "1000");
+static CRASH_WINDOW: Key<Duration> =
+    Key::new("CRASH_WINDOW", "60s", "The window of CRASH_MAX.").range("1s", "24h");
+static ALLOW_NO_SANDBOX: Key<bool> = Key::new(
+    "ALLOW_NO_SANDBOX",
+    "false",
+    "Lets creates switch Chromium's own sandbox off. We never do.",
+);
+static CGROUP: Key<String> = Key::new(
+    "CGROUP",
+    "auto",
+    "Whether sandboxes get control groups: where the host allows it, always, or never.",
+)
+.choices(&["auto", "require", "off"]);
+
+/// Every setting of this daemon.
+pub(crate) fn table() -> Table {
+    let about = "Runs browser sandboxes on this machine behind one DevTools address each.";
+    shared::table("lockkeeperd", env!("CARGO_PKG_VERSION"), about)
+        .group("State", [shared::STATE_DIR.setting(), NODE_ID.setting()])
+        .group(
+            "Sandboxes",
+            [
+                MAX_SANDBOXES.setting(),
+                START_SLOTS.setting(),
+                QUEUE_LEN.setting(),
+                QUEUE_TIMEOUT.setting(),
+                CREATE_TIMEOUT.setting(),
+                DEFAULT_TTL.setting(),
+                MAX_TTL.setting(),
+                DEFAULT_IDLE.setting(),
+                TOMBSTONE_TTL.setting(),
+            ],
+        )
+        .group(
+            "Browsers",
+            [
+                BROWSER.setting(),
+                STOP_GRACE.setting(),
+                CRASH_MAX.setting(),
+                CRASH_WINDOW.setting(),
+                ALLOW_NO_SANDBOX.setting(),
+                CGROUP.setting(),
+            ],
+        )
+        .rule([DEFAULT_TTL.setting(), MAX_TTL.setting()], ttl_fits)
+        .rule([MAX_TTL.setting(), SHUTDOWN_DRAIN_TIMEOUT.setting()], drain_ends)
+}
+
+fn ttl_fits(values: &Values) -> Vec<Finding> {
+    let most = values.get(&MAX_TTL);
+    if !most.is_zero() && values.get(&DEFAULT_TTL) > most {
+        let text = "DEFAULT_TTL is longer than MAX_TTL; lower it, or raise MAX_TTL";
+        return vec![Finding::Mistake(text.to_owned())];
+    }
+    Vec::new()
+}
+
+fn drain_ends(values: &Values) -> Vec<Finding> {
+    if values.get(&MAX_TTL).is_zero() && values.get(&SHUTDOWN_DRAIN_TIMEOUT).is_zero() {
+        let text = "MAX_TTL and SHUTDOWN_DRAIN_TIMEOUT are both unlimited: a shutdown may wait for \
+                    ever; set one of them";
+        return vec![Finding::Warning(text.to_owned())];
+    }
+    Vec::new()
+}
+
+/// The process's real environment. Only this binary looks at it.
+pub(crate) struct Real;
+
+impl Environment for Real {
+    fn variables(&self) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+        std::env::vars_os().collect()
+    }
+}
+
+/// Sets logging up.
+///
+/// # Errors
+/// When the filter cannot be read.
+pub(crate) fn logs(values: &Values) -> Result<(), InitError> {
+    let format = match values.find(&shared::LOG_FORMAT).as_deref() {
+        Some("text") => Format::Text,
+        Some("json") => Format::Json,
+        _ => Format::Auto,
+    };
+    telemetry::tracing_setup::init(format, &values.get(&shared::LOG))
+}
+
+/// What names this node.
+pub(crate) fn node_id(values: &Values) -> String {
+    values.find(&NODE_ID).unwrap_or_else(|| {
+        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        host.filter(|name| !name.is_empty()).unwrap_or_else(|| "local".to_owned())
+    })
+}
+
+/// What the orchestrator is told.
+pub(crate) fn orchestrator(values: &Values, node_id: &str) -> Config {
+    let number = |key| usize::try_from(values.get(key)).unwrap_or(usize::MAX);
+    let found = |key| values.find(key).and_then(|n: u64| usize::try_from(n).ok());
+    let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
+    Config {
+        node_id: node_id.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        max_sandboxes: found(&MAX_SANDBOXES).unwrap_or_else(sandboxes_of_this_machine),
+        start_slots: found(&START_SLOTS).unwrap_or(cores * 2),
+        queue_len: number(&QUEUE_LEN),
+        queue_timeout: values.get(&QUEUE_TIMEOUT),
+        create_timeout: values.get(&CREATE_TIMEOUT),
+        default_ttl: values.get(&DEFAULT_TTL),
+        max_ttl: values.get(&MAX_TTL),
+        default_idle: values.get(&DEFAULT_IDLE),
+        tombstone_ttl: values.get(&TOMBSTONE_TTL),
+        crash_max: u32::try_from(values.get(&CRASH_MAX)).unwrap_or(u32::MAX),
+        crash_window: values.get(&CRASH_WINDOW),
+        allow_no_sandbox: values.get(&ALLOW_NO_SANDBOX),
+        body_limit: values.get(&BODY_LIMIT).as_usize(),
+        ..Config::default()
+    }
+}
+
+fn sandboxes_of_this_machine() -> usize {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = |line: &str| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok();
+    let memory: u64 = text.lines().find_map(kib).map_or(0, |kib: u64| kib * 1024);
+    let fit = memory.saturating_sub(KEPT_MEMORY) / SANDBOX_MEMORY;
+    usize::try_from(fit.clamp(1, 1000)).unwrap_or(1)
+}
+
+/// What the process driver is told.
+pub(crate) fn process(values: &Values, state_dir: &Path) -> ProcessConfig {
+    let cgroup = match values.get(&CGROUP).as_str() {
+        "require" => CgroupMode::Require,
+        "off" => CgroupMode::Off,
+        _ => CgroupMode::Auto,
+    };
+    ProcessConfig {
+        browser: values.find(&BROWSER),
+        stop_grace: values.get(&STOP_GRACE),
+        cgroup,
+        ..ProcessConfig::new(state_dir)
+    }
+}
