@@ -24,6 +24,10 @@ const AFTER_GRACE: Duration = Duration::from_secs(1);
 /// A session whose end is known and whose sockets are still open.
 #[must_use = "both sockets are dropped without a Close"]
 pub struct Ending<C, U> {
+    inner: Box<Inner<C, U>>,
+}
+
+struct Inner<C, U> {
     session: Box<Session<C, U>>,
     terminal: Terminal,
     client: Closer,
@@ -36,7 +40,7 @@ pub struct Ending<C, U> {
 
 impl<C, U> fmt::Debug for Ending<C, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ending").field("terminal", &self.terminal).finish_non_exhaustive()
+        f.debug_struct("Ending").field("terminal", &self.inner.terminal).finish_non_exhaustive()
     }
 }
 
@@ -67,7 +71,7 @@ impl<C: Endpoint, U: Endpoint> Ending<C, U> {
             close: end.close,
         };
         let grace = session.limits.close_grace;
-        Self {
+        let inner = Inner {
             client: Closer::new(plan.client, None),
             browser: Closer::new(plan.browser, Some(terminal.browser_close())),
             clock: Clock {
@@ -80,19 +84,20 @@ impl<C: Endpoint, U: Endpoint> Ending<C, U> {
             session,
             terminal,
             first_close,
-        }
+        };
+        Self { inner: Box::new(inner) }
     }
 
     /// What ended the session.
     pub fn terminal(&self) -> &Terminal {
-        &self.terminal
+        &self.inner.terminal
     }
 
     /// Whether a Close can still be written to the client: it has not vanished, and no frame to it
     /// is open that can never be finished. If not, its code need not be decided.
     #[must_use]
     pub fn client_can_be_told(&self) -> bool {
-        self.client.may_write() && !self.session.down.is_dead_end()
+        self.inner.client.may_write() && !self.inner.session.down.is_dead_end()
     }
 
     /// Closes both sides and reports.
@@ -105,29 +110,30 @@ impl<C: Endpoint, U: Endpoint> Ending<C, U> {
     /// # Cancel safety
     ///
     /// Dropping the future drops what is still open of both sockets.
-    pub async fn close<F>(mut self, client_close: F) -> RelayReport
+    pub async fn close<F>(self, client_close: F) -> RelayReport
     where
         F: Future<Output = Option<CloseFrame>>,
     {
+        let mut inner = self.inner;
         let mut client_close = pin!(client_close);
         poll_fn(|cx| {
-            if !self.client.is_decided()
+            if !inner.client.is_decided()
                 && let Poll::Ready(close) = client_close.as_mut().poll(cx)
             {
-                self.client.decide(close);
+                inner.client.decide(close);
             }
             // The owner's future panics for itself; a stream's panic only ends the closing.
-            let polled = catch_unwind(AssertUnwindSafe(|| self.poll_close(cx)));
+            let polled = catch_unwind(AssertUnwindSafe(|| inner.poll_close(cx)));
             polled.unwrap_or(Poll::Ready(()))
         })
         .await;
-        let report = self.report();
+        let report = inner.report();
         log(&report);
         report
     }
 }
 
-impl<C: Endpoint, U: Endpoint> Ending<C, U> {
+impl<C: Endpoint, U: Endpoint> Inner<C, U> {
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let stopped = matches!(self.terminal.detail, Detail::Stopped { .. });
         if stopped && self.session.poll_harder(cx) {

@@ -50,7 +50,7 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) fn new(sender: Sender, limits: &Limits, prefix: Bytes) -> Self {
+    pub(crate) fn new(sender: Sender, limits: &Limits) -> Self {
         Self {
             scanner: Scanner::new(sender, limits),
             tally: Tally::new(sender),
@@ -58,10 +58,15 @@ impl Lane {
             joined: None,
             unscanned: false,
             carry: Vec::new(),
-            prefix,
+            prefix: Bytes::new(),
             peak: 0,
             sealed: false,
         }
+    }
+
+    /// Bytes that came with the handshake.
+    pub(crate) fn set_prefix(&mut self, prefix: Bytes) {
+        self.prefix = prefix;
     }
 
     pub(crate) fn counts(&self) -> Counts {

@@ -3,9 +3,9 @@
 use crate::end::End;
 use crate::ending::Ending;
 use crate::endpoint::Endpoint;
-use crate::limits::{Limits, TcpTimers};
+use crate::limits::Limits;
 use crate::pool::Budget;
-use crate::session::{Parts, Session};
+use crate::session::Session;
 use crate::stop::StopToken;
 use crate::tap::Tap;
 use crate::verdict::{Cause, Detail};
@@ -19,58 +19,49 @@ use std::task::Poll;
 /// Two upgraded streams, about to be joined.
 #[must_use = "nothing is relayed until `run` is awaited"]
 pub struct Relay<C, U> {
-    parts: Parts<C, U>,
+    /// On the heap from the start, so that neither futures nor the ending carry it around.
+    session: Box<Session<C, U>>,
 }
 
 impl<C, U> fmt::Debug for Relay<C, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Relay").field("limits", &self.parts.limits).finish_non_exhaustive()
+        f.debug_struct("Relay").field("limits", &self.session.limits).finish_non_exhaustive()
     }
 }
 
 impl<C: Endpoint, U: Endpoint> Relay<C, U> {
     /// Joins `client` and `upstream`. The handshakes are over on both.
     pub fn new(client: C, upstream: U, limits: Arc<Limits>) -> Self {
-        let parts = Parts {
-            client,
-            upstream,
-            limits,
-            client_prefix: Bytes::new(),
-            upstream_prefix: Bytes::new(),
-            stop: None,
-            tap: None,
-            budget: None,
-        };
-        Self { parts }
+        Self { session: Box::new(Session::new(client, upstream, limits)) }
     }
 
     /// Bytes of the client that came together with its handshake. They are relayed first.
     pub fn with_client_prefix(mut self, prefix: Bytes) -> Self {
-        self.parts.client_prefix = prefix;
+        self.session.up.set_prefix(prefix);
         self
     }
 
     /// Bytes of the browser that came together with its handshake. They are relayed first.
     pub fn with_upstream_prefix(mut self, prefix: Bytes) -> Self {
-        self.parts.upstream_prefix = prefix;
+        self.session.down.set_prefix(prefix);
         self
     }
 
     /// Lets the session be stopped.
     pub fn with_stop(mut self, stop: StopToken) -> Self {
-        self.parts.stop = Some(stop);
+        self.session.set_stop(stop);
         self
     }
 
     /// Copies the client's text messages to a tap.
     pub fn with_tap(mut self, tap: Tap) -> Self {
-        self.parts.tap = Some(tap);
+        self.session.set_tap(tap);
         self
     }
 
     /// Counts the session's buffers against a budget. Without one they are not limited.
     pub fn with_budget(mut self, budget: Budget) -> Self {
-        self.parts.budget = Some(budget);
+        self.session.buffers.set_budget(budget);
         self
     }
 
@@ -86,21 +77,13 @@ impl<C: Endpoint, U: Endpoint> Relay<C, U> {
     /// Dropping the future drops both sockets without a Close. To end a session use a
     /// [`StopToken`].
     pub async fn run(self) -> Ending<C, U> {
-        configure("client", &self.parts.client, &self.parts.limits.client_tcp);
-        configure("upstream", &self.parts.upstream, &TcpTimers::OFF);
-        // On the heap once, so that neither future nor ending carries it around.
-        let mut session = Box::new(Session::new(self.parts));
+        let mut session = self.session;
+        session.start();
         let end = poll_fn(|cx| {
             let polled = catch_unwind(AssertUnwindSafe(|| session.poll(cx)));
             polled.unwrap_or_else(|_| Poll::Ready(End::new(Cause::Context, Detail::Panicked)))
         })
         .await;
         Ending::new(session, end)
-    }
-}
-
-fn configure(side: &'static str, io: &impl Endpoint, timers: &TcpTimers) {
-    if let Err(error) = io.configure(timers) {
-        tracing::debug!(side, %error, "socket options not set");
     }
 }

@@ -4,9 +4,8 @@ use crate::end::End;
 use crate::endpoint::Endpoint;
 use crate::frame::Sender;
 use crate::lane::{Found, Lane};
-use crate::limits::Limits;
+use crate::limits::{Limits, TcpTimers};
 use crate::observe::{Copying, FromBrowser, FromClient, Observers};
-use crate::pool::Budget;
 use crate::quiet::Quiet;
 use crate::report::{Moment, QuietEnd};
 use crate::scan::Event;
@@ -15,7 +14,6 @@ use crate::stop::{Stop, StopMode, StopToken};
 use crate::tap::Tap;
 use crate::timer::Timer;
 use crate::verdict::{Cause, Detail, Vanished};
-use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -45,41 +43,43 @@ pub(crate) struct Session<C, U> {
     next_ping: Option<Instant>,
 }
 
-/// What a session is made of.
-pub(crate) struct Parts<C, U> {
-    pub(crate) client: C,
-    pub(crate) upstream: U,
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) client_prefix: Bytes,
-    pub(crate) upstream_prefix: Bytes,
-    pub(crate) stop: Option<StopToken>,
-    pub(crate) tap: Option<Tap>,
-    pub(crate) budget: Option<Budget>,
-}
-
 impl<C: Endpoint, U: Endpoint> Session<C, U> {
-    pub(crate) fn new(parts: Parts<C, U>) -> Self {
-        let limits = parts.limits;
+    pub(crate) fn new(client: C, upstream: U, limits: Arc<Limits>) -> Self {
         let now = now();
         Self {
-            up: Lane::new(Sender::Client, &limits, parts.client_prefix),
-            down: Lane::new(Sender::Browser, &limits, parts.upstream_prefix),
-            client: Side::new(parts.client, Sender::Client),
-            browser: Side::new(parts.upstream, Sender::Browser),
-            buffers: Buffers::new(&limits, parts.budget),
-            observers: Observers {
-                tap: parts.tap.map(|tap| Box::new(Copying::new(tap))),
-                quiet: None,
-            },
+            up: Lane::new(Sender::Client, &limits),
+            down: Lane::new(Sender::Browser, &limits),
+            client: Side::new(client, Sender::Client),
+            browser: Side::new(upstream, Sender::Browser),
+            buffers: Buffers::new(&limits),
+            observers: Observers::default(),
             started: Moment { at: now, wall: SystemTime::now() },
             quiet_end: None,
             timer: Timer::default(),
-            stop_token: parts.stop,
+            stop_token: None,
             stop: None,
             last_data: now,
-            next_ping: limits.ping_interval.map(|interval| now + interval),
+            next_ping: None,
             limits,
         }
+    }
+
+    pub(crate) fn set_stop(&mut self, stop: StopToken) {
+        self.stop_token = Some(stop);
+    }
+
+    pub(crate) fn set_tap(&mut self, tap: Tap) {
+        self.observers.tap = Some(Box::new(Copying::new(tap)));
+    }
+
+    /// The session's time begins.
+    pub(crate) fn start(&mut self) {
+        configure("client", self.client.io.as_ref(), &self.limits.client_tcp);
+        configure("upstream", self.browser.io.as_ref(), &TcpTimers::OFF);
+        let now = now();
+        self.started = Moment { at: now, wall: SystemTime::now() };
+        self.last_data = now;
+        self.next_ping = self.limits.ping_interval.map(|interval| now + interval);
     }
 
     /// Goes on until something ends the session. What one poll finds is taken in this order: stop,
@@ -312,5 +312,11 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
             cx.waker().wake_by_ref();
         }
         None
+    }
+}
+
+fn configure(side: &'static str, io: Option<&impl Endpoint>, timers: &TcpTimers) {
+    if let Some(Err(error)) = io.map(|io| io.configure(timers)) {
+        tracing::debug!(side, %error, "socket options not set");
     }
 }

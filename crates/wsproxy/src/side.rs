@@ -27,8 +27,12 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    pub(crate) fn new(limits: &Limits, budget: Option<Budget>) -> Self {
-        Self { full: limits.buffer, least: limits.least_buffer(), budget }
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { full: limits.buffer, least: limits.least_buffer(), budget: None }
+    }
+
+    pub(crate) fn set_budget(&mut self, budget: Budget) {
+        self.budget = Some(budget);
     }
 
     #[inline]

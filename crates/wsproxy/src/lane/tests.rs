@@ -42,7 +42,8 @@ struct Pipe {
 
 impl Pipe {
     fn new(sender: Sender, prefix: Bytes) -> Self {
-        let lane = Lane::new(sender, &limits(), prefix);
+        let mut lane = Lane::new(sender, &limits());
+        lane.set_prefix(prefix);
         Self { lane, out: Vec::new(), pings: Vec::new(), event: None }
     }
 
@@ -302,7 +303,7 @@ fn write(lane: &mut Lane, n: usize) -> Vec<u8> {
 }
 
 fn lane(sender: Sender) -> Lane {
-    Lane::new(sender, &limits(), Bytes::new())
+    Lane::new(sender, &limits())
 }
 
 #[test]
