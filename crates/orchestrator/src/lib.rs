@@ -6,6 +6,7 @@ pub mod driver;
 pub mod ids;
 pub mod launch;
 pub mod lifecycle;
+mod metrics;
 pub mod node;
 pub mod process;
 pub mod registry;
@@ -15,6 +16,7 @@ pub mod urls;
 mod shell;
 
 pub use config::{Config, Template};
+pub use metrics::Metrics;
 pub use shell::{
     Blocker, ChangeError, CreateError, DeleteError, DeleteOptions, DrainCounts, DrainTotals,
     ForceError, ForceReason, ForceReport, LifeStep, ListFilter, LiveSandbox, LookupError,

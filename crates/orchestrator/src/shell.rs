@@ -24,7 +24,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use draingate::{Gate, Keeper};
-use telemetry::Telemetry;
+use telemetry::{Telemetry, fields};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,6 +44,7 @@ use crate::config::Config;
 use crate::driver::{Capabilities, Driver, ReclaimError, ReclaimReport};
 use crate::ids::LifecycleId;
 use crate::lifecycle::{Event, State};
+use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::registry::{Change, Moment, Registry, Tally};
 
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     capabilities: Capabilities,
     driver: Arc<dyn Driver>,
     telemetry: Telemetry,
+    metrics: Option<Metrics>,
     core: Mutex<Core>,
     /// Users' requests; its passes live until a start is ready or has failed.
     server: Keeper,
@@ -86,6 +88,28 @@ impl Orchestrator {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(config: Config, driver: Arc<dyn Driver>, telemetry: Telemetry) -> Self {
+        Self::build(config, driver, telemetry, None)
+    }
+
+    /// The same with numbers for a scrape.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn with_metrics(
+        config: Config,
+        driver: Arc<dyn Driver>,
+        telemetry: Telemetry,
+        metrics: Metrics,
+    ) -> Self {
+        Self::build(config, driver, telemetry, Some(metrics))
+    }
+
+    fn build(
+        config: Config,
+        driver: Arc<dyn Driver>,
+        telemetry: Telemetry,
+        metrics: Option<Metrics>,
+    ) -> Self {
         let (server, factory) = (Keeper::new(), Keeper::new());
         let registry = Registry::new(config.bounds());
         let core = Core {
@@ -99,6 +123,7 @@ impl Orchestrator {
             config,
             driver,
             telemetry,
+            metrics,
             core: Mutex::new(core),
             server_gate: server.gate(),
             factory_gate: factory.gate(),
@@ -196,11 +221,11 @@ impl Shared {
     fn tell(&self, core: &mut Core, changes: &[Change<Arc<Handles>>]) {
         for change in changes {
             tracing::info!(
-                sandbox.id = %change.record.id,
-                lifecycle.id = %change.record.lifecycle,
+                { fields::SANDBOX_ID } = %change.record.id,
+                { fields::LIFECYCLE_ID } = %change.record.lifecycle,
+                { fields::SANDBOX_STATE } = change.to.word().as_str(),
                 from = change.from.word().as_str(),
-                to = change.to.word().as_str(),
-                reason = change.to.stop().map(|stop| stop.reason.as_str()),
+                { fields::STOP_REASON } = change.to.stop().map(|stop| stop.reason.as_str()),
                 detail = change.to.stop().map(|stop| stop.detail.as_str()),
                 "sandbox state"
             );
@@ -220,6 +245,7 @@ impl Shared {
                 | State::Resuming => {}
             }
             events::changed(self, change);
+            change.handle.count(&change.to);
             change.handle.progress.send_modify(|progress| progress.state = change.to.clone());
         }
         self.settled(core);

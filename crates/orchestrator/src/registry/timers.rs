@@ -12,6 +12,12 @@ pub struct Timers<K> {
     sequence: u64,
 }
 
+impl<K: Clone + Eq + Hash> Default for Timers<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<K: Clone + Eq + Hash> Timers<K> {
     /// No deadline.
     pub fn new() -> Self {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lockkeeper_api::CreateRequest;
+use telemetry::fields;
 use telemetry::words::{CreateRefused, StopReason};
 use upstream::Publisher;
 
@@ -102,7 +103,7 @@ impl Orchestrator {
         let outcome = self.create_inner(request).await;
         if let Err(error) = &outcome {
             tracing::info!(
-                sandbox.id = id.as_deref(),
+                { fields::SANDBOX_ID } = id.as_deref(),
                 error = %error,
                 kind = error.kind(),
                 "create refused"
@@ -185,9 +186,13 @@ impl Shared {
         let pass = self.server_gate.enter_owned().map_err(|_| DoorRefusal::Draining)?;
         core.registry.may_admit(&new, now.instant)?;
         let publisher = Publisher::new(plan.on_crash == OnExit::Relaunch);
-        let handles = Arc::new(Handles::new(id, lifecycle, State::Requested, publisher.upstream()));
+        let metrics = self.metrics.as_ref();
+        let upstream = publisher.upstream();
+        let handles = Handles::new(id, lifecycle, State::Requested, upstream, metrics);
+        let handles = Arc::new(handles);
         if core.registry.admit(new, Arc::clone(&handles), now)? == Admission::Starting {
             handles.progress.send_modify(|progress| progress.state = State::Starting);
+            handles.count(&State::Starting);
             if let Some(sandbox) = core.registry.by_lifecycle(&handles.lifecycle) {
                 events::created(self, &sandbox.record);
             }

@@ -7,6 +7,7 @@ use lockkeeper_api::{DeleteWait, SandboxState};
 use super::{Orchestrator, Snapshot, now};
 use crate::ids::LifecycleId;
 use crate::lifecycle::{Event, State};
+use telemetry::fields;
 
 /// How a sandbox is deleted.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +69,7 @@ impl Orchestrator {
             };
             let lifecycle = sandbox.record.lifecycle.clone();
             if let Some(pinned) = options.lifecycle.filter(|pinned| *pinned != lifecycle) {
-                tracing::info!(sandbox.id = id, lifecycle.id = %pinned, "delete of an older incarnation refused");
+                tracing::info!({ fields::SANDBOX_ID } = id, { fields::LIFECYCLE_ID } = %pinned, "delete of an older incarnation refused");
                 return Err(DeleteError::Mismatch { id: id.to_owned(), present: lifecycle });
             }
             let handles = Arc::clone(&sandbox.handle);

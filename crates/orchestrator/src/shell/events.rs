@@ -67,9 +67,13 @@ pub(super) fn created(shared: &Shared, record: &Record) {
 
 fn ready(shared: &Shared, record: &Record) {
     let ready = record.ready.map_or(record.created.instant, |moment| moment.instant);
+    let took = ready.saturating_duration_since(record.created.instant);
+    if let Some(metrics) = &shared.metrics {
+        metrics.sandboxes.created(false, took);
+    }
     let event = SandboxReady {
         lifecycle_id: Some(lifecycle_id(&record.lifecycle)),
-        create_ms: Millis(ready.saturating_duration_since(record.created.instant)),
+        create_ms: Millis(took),
         generation: record.browser.generation,
     };
     shared.telemetry.publish(Some(record.id.as_str()), event);
@@ -79,6 +83,9 @@ fn ready(shared: &Shared, record: &Record) {
 pub(super) fn stopped(shared: &Shared, record: &Record, handles: &Handles, stop: &Stop) {
     if !handles.take_end() {
         return;
+    }
+    if let Some(metrics) = &shared.metrics {
+        metrics.sandboxes.stopped(stop.reason);
     }
     let end = handles.end();
     let lifetime = record.ready.map(|ready| now().instant.saturating_duration_since(ready.instant));
@@ -111,6 +118,9 @@ pub(super) fn node_restart(telemetry: &Telemetry, lifecycle: &LifecycleId) {
 }
 
 pub(super) fn refused(shared: &Shared, id: Option<&str>, detail: CreateRefused, queued: Duration) {
+    if let Some(metrics) = &shared.metrics {
+        metrics.sandboxes.refused(detail);
+    }
     let event = SandboxCreateRefused { detail, queue_ms: Millis(queued) };
     shared.telemetry.publish(id, event);
 }
@@ -197,6 +207,9 @@ pub(super) fn browser_restarted(shared: &Shared, handles: &Handles, restarted: &
         sessions_cut: restarted.sessions_cut,
         requested_by: RequestedBy::Supervisor,
     };
+    if let Some(metrics) = &shared.metrics {
+        metrics.browsers.restarted(&event);
+    }
     shared.telemetry.publish(Some(handles.sandbox.as_str()), event);
 }
 
@@ -209,6 +222,9 @@ pub(super) fn browser_exited(shared: &Shared, handles: &Handles, exited: &Exited
         uptime_ms: Some(Millis(exited.uptime)),
         sessions: exited.sessions,
     };
+    if let Some(metrics) = &shared.metrics {
+        metrics.browsers.exited(&event);
+    }
     shared.telemetry.publish(Some(handles.sandbox.as_str()), event);
 }
 
@@ -231,7 +247,7 @@ fn exit(cause: Cause) -> Exit {
     }
 }
 
-fn state_word(state: &State) -> words::SandboxState {
+pub(super) fn state_word(state: &State) -> words::SandboxState {
     match state {
         State::Requested => words::SandboxState::Requested,
         State::Starting => words::SandboxState::Starting,

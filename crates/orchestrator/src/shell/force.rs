@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use telemetry::fields;
 use telemetry::words::StopReason;
 
 use super::handles::LifeStep;
@@ -70,6 +71,9 @@ pub struct ForceReport {
     pub elapsed: Duration,
 }
 
+/// What is kept of a budget to name those that are stuck.
+const REPORT_TIME: Duration = Duration::from_millis(500);
+
 pub(super) type ErrorSink = Arc<dyn Fn(ForceError) + Send + Sync>;
 
 impl Orchestrator {
@@ -119,15 +123,16 @@ impl Orchestrator {
         if tokio::time::timeout_at(began + budget * 2 / 3, empty()).await.is_err() {
             killed = shared.tally.borrow().lifecycles;
             tracing::warn!(lifecycles = killed, "cleanup takes too long; every process is killed");
-            let end = began + budget;
+            // The last moments are for the report: whoever gave the budget may cut it off.
+            let end = began + budget - (budget / 20).min(REPORT_TIME);
             let _ = tokio::time::timeout_at(end, self.kill_all()).await;
             let _ = tokio::time::timeout_at(end, empty()).await;
         }
         let stuck = self.tell_stuck_ends();
         for one in &stuck {
             tracing::error!(
-                sandbox.id = one.sandbox,
-                lifecycle.id = %one.lifecycle,
+                { fields::SANDBOX_ID } = one.sandbox,
+                { fields::LIFECYCLE_ID } = %one.lifecycle,
                 step = %one.step,
                 "did not end in time"
             );
@@ -158,7 +163,7 @@ impl Orchestrator {
             match AssertUnwindSafe(kill).catch_unwind().await {
                 Ok(()) => handle.set_dead(),
                 Err(_) => {
-                    tracing::error!(lifecycle.id = %handle.lifecycle, "the driver panicked in kill");
+                    tracing::error!({ fields::LIFECYCLE_ID } = %handle.lifecycle, "the driver panicked in kill");
                 }
             }
         });

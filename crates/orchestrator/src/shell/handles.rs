@@ -6,14 +6,17 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use draingate::{Gate, Keeper};
+use telemetry::metrics::StateGauge;
 use telemetry::words::{ContextDetail, StopReason};
 use tokio::sync::watch;
 use upstream::{Cause, Upstream};
 
+use super::events::state_word;
 use super::lookup::LiveSandbox;
 use crate::driver::StopHow;
 use crate::ids::{LifecycleId, SandboxId};
 use crate::lifecycle::{State, Stop};
+use crate::metrics::Metrics;
 
 /// What an incarnation's task is doing: named when it hangs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +77,7 @@ pub(super) struct Handles {
     sessions_cut: AtomicU64,
     end: Mutex<EndFacts>,
     end_told: AtomicBool,
+    gauge: Mutex<Option<StateGauge>>,
 }
 
 impl Handles {
@@ -82,7 +86,9 @@ impl Handles {
         lifecycle: LifecycleId,
         state: State,
         upstream: Upstream,
+        metrics: Option<&Metrics>,
     ) -> Self {
+        let gauge = metrics.map(|metrics| metrics.sandboxes.sandbox(state_word(&state)));
         let sessions = Keeper::new();
         Self {
             sandbox,
@@ -95,6 +101,7 @@ impl Handles {
             sessions_cut: AtomicU64::new(0),
             end: Mutex::new(EndFacts::default()),
             end_told: AtomicBool::new(false),
+            gauge: Mutex::new(gauge),
         }
     }
 
@@ -105,6 +112,26 @@ impl Handles {
             upstream: self.upstream.clone(),
             sessions: self.gate.clone(),
             stop: self.detail.subscribe(),
+        }
+    }
+
+    /// Moves the gauge of states; what has ended is in none.
+    pub(super) fn count(&self, state: &State) {
+        let mut gauge = self.gauge.lock().unwrap_or_else(PoisonError::into_inner);
+        match state {
+            State::Stopped(_) => *gauge = None,
+            State::Requested
+            | State::Starting
+            | State::Running
+            | State::Pausing { .. }
+            | State::Checkpointing { .. }
+            | State::Paused { .. }
+            | State::Resuming
+            | State::Stopping(_) => {
+                if let Some(gauge) = gauge.as_mut() {
+                    gauge.move_to(state.word().as_str());
+                }
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use telemetry::fields;
 use telemetry::words::StopReason;
 use tokio_util::sync::CancellationToken;
 
@@ -112,7 +113,7 @@ impl Life {
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => {
-                tracing::error!(lifecycle.id = %self.handles.lifecycle, "the driver panicked in start");
+                tracing::error!({ fields::LIFECYCLE_ID } = %self.handles.lifecycle, "the driver panicked in start");
                 self.apply(&Event::StartFailed { detail: "the driver panicked".to_owned() });
                 return Returned::Remains;
             }
@@ -139,7 +140,7 @@ impl Life {
                 Some(event) = self.events.recv() => self.handle(event),
                 () = tokio::time::sleep_until(deadline) => {
                     tracing::warn!(
-                        lifecycle.id = %self.handles.lifecycle,
+                        { fields::LIFECYCLE_ID } = %self.handles.lifecycle,
                         "a cancelled start does not return; stopping it from outside"
                     );
                     return Starting::Pending(call);

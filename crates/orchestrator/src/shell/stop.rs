@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use telemetry::fields;
 use upstream::{Cause, Fact};
 
 use super::force::ForceError;
@@ -61,8 +62,8 @@ impl Life {
         self.note_errors(&errors);
         if !errors.is_empty() {
             tracing::error!(
-                sandbox.id = %self.handles.sandbox,
-                lifecycle.id = %self.handles.lifecycle,
+                { fields::SANDBOX_ID } = %self.handles.sandbox,
+                { fields::LIFECYCLE_ID } = %self.handles.lifecycle,
                 tries,
                 errors = ?errors,
                 "what a sandbox left could not be removed; it is set aside"
@@ -88,7 +89,7 @@ impl Life {
         if late {
             let report = self.handles.sessions.report(now().instant);
             tracing::warn!(
-                sandbox.id = %self.handles.sandbox,
+                { fields::SANDBOX_ID } = %self.handles.sandbox,
                 sessions = report.inside,
                 "sessions did not close in time; the browser is stopped under them"
             );
@@ -104,7 +105,7 @@ impl Life {
             let report = match AssertUnwindSafe(stop).catch_unwind().await {
                 Ok(report) => report,
                 Err(_) => {
-                    tracing::error!(lifecycle.id = %lifecycle, "the driver panicked in stop");
+                    tracing::error!({ fields::LIFECYCLE_ID } = %lifecycle, "the driver panicked in stop");
                     let errors = vec!["the driver panicked".to_owned()];
                     StopReport { errors, ..StopReport::default() }
                 }
@@ -113,7 +114,7 @@ impl Life {
                 // A directory may wait, a process may not.
                 let kill = async { driver.kill(lifecycle.clone()).await };
                 if AssertUnwindSafe(kill).catch_unwind().await.is_err() {
-                    tracing::error!(lifecycle.id = %lifecycle, "the driver panicked in kill");
+                    tracing::error!({ fields::LIFECYCLE_ID } = %lifecycle, "the driver panicked in kill");
                 }
             }
             report

@@ -1,4 +1,5 @@
 //! The orchestrator on a driver without processes: facts about whole lives.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod cleanup;
 mod client_gone;
@@ -6,6 +7,7 @@ mod create;
 mod delete;
 mod drain;
 mod ends;
+mod events;
 mod force;
 mod rest;
 mod status;

@@ -160,6 +160,20 @@ async fn one_life(seed: u64) {
     }
     world.node.close().await;
     assert_eq!(world.driver.counts().calls, 0, "seed {seed}");
+    one_end_each(&world, seed).await;
+}
+
+/// Every sandbox that was ever told of has one last event, and nothing is told of it afterwards.
+async fn one_end_each(world: &World, seed: u64) {
+    let mut ended: BTreeMap<String, bool> = BTreeMap::new();
+    for event in world.events().await {
+        let Some(lifecycle) = event["data"]["lifecycle_id"].as_str() else { continue };
+        let over = ended.entry(lifecycle.to_owned()).or_default();
+        assert!(!*over, "seed {seed}: after its end: {event}");
+        *over = event["type"] == "sandbox_stopped";
+    }
+    let open: Vec<_> = ended.iter().filter(|(_, over)| !**over).collect();
+    assert!(open.is_empty(), "seed {seed}: without an end: {open:?}");
 }
 
 impl World {

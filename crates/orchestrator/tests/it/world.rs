@@ -3,10 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use eventlog::memory::MemoryStore;
+use eventlog::{Log, LogName, LogOptions, ReadLimit, Store};
 use lockkeeper_api::{CreateRequest, SandboxState};
 use orchestrator::driver::LifecycleId;
-use orchestrator::{Config, CreateError, DeleteOptions, ListFilter, Orchestrator, Snapshot};
-use telemetry::Telemetry;
+use orchestrator::{
+    Config, CreateError, DeleteOptions, ListFilter, Metrics, Orchestrator, Snapshot,
+};
+use serde_json::Value;
+use telemetry::metrics::Registry;
+use telemetry::{Telemetry, TelemetryMetrics, TelemetryOwner};
 use testkit::fake_driver::{Counts, FakeDriver};
 use tokio::task::JoinHandle;
 
@@ -14,6 +20,9 @@ use tokio::task::JoinHandle;
 pub(crate) struct World {
     pub(crate) node: Orchestrator,
     pub(crate) driver: Arc<FakeDriver>,
+    events: TelemetryOwner,
+    log: Arc<dyn Log>,
+    registry: Registry,
 }
 
 pub(crate) fn config() -> Config {
@@ -31,9 +40,44 @@ impl World {
 
     pub(crate) async fn on(driver: FakeDriver, config: Config) -> Self {
         let driver = Arc::new(driver);
-        let node = Orchestrator::new(config, driver.shared(), Telemetry::disconnected());
+        let mut registry = telemetry::metrics::registry();
+        let name = LogName::new("telemetry").unwrap();
+        let log = MemoryStore::default().open(&name, LogOptions::default()).await.unwrap();
+        let numbers = TelemetryMetrics::register(&mut registry, "memory");
+        let settings = telemetry::Settings::new("n1");
+        let (telemetry, events) = Telemetry::start(settings, Arc::clone(&log), numbers);
+        let metrics = Metrics::register(&mut registry);
+        let node = Orchestrator::with_metrics(config, driver.shared(), telemetry, metrics);
         node.reclaim().await.unwrap();
-        Self { node, driver }
+        Self { node, driver, events, log, registry }
+    }
+
+    /// Every event so far, in the order of the log.
+    pub(crate) async fn events(&self) -> Vec<Value> {
+        self.events.streams().end(secs(60)).await;
+        let (mut all, mut from) = (Vec::new(), 1);
+        loop {
+            let page = self.log.read_from(from, ReadLimit::default()).await.unwrap();
+            if page.records.is_empty() {
+                return all;
+            }
+            assert_eq!(page.gap, None, "events are missing");
+            from = page.next;
+            let values = page.records.iter().map(|r| serde_json::from_slice(&r.payload).unwrap());
+            all.extend(values);
+        }
+    }
+
+    /// Every event so far of one type.
+    pub(crate) async fn events_of(&self, kind: &str) -> Vec<Value> {
+        let mut all = self.events().await;
+        all.retain(|event| event["type"] == kind);
+        all
+    }
+
+    /// Whether a scrape has this line.
+    pub(crate) fn has_metric(&self, line: &str) -> bool {
+        telemetry::metrics::write(&self.registry).unwrap().lines().any(|found| found == line)
     }
 
     pub(crate) async fn create(&self, id: &str) -> Result<Snapshot, CreateError> {
