@@ -131,6 +131,16 @@ impl Tree {
         Ok(found)
     }
 
+    /// Removes the folders above groups that an earlier daemon made in another place, where the
+    /// host had put it then.
+    pub(crate) fn forget_elsewhere(&self, groups: &[PathBuf]) {
+        for root in groups.iter().filter_map(|group| group.parent()) {
+            if !self.roots().any(|own| own == root) {
+                let _ = fs::remove_dir(root);
+            }
+        }
+    }
+
     /// Removes the folders above the sandboxes' groups, if those are gone.
     pub(crate) fn close(&self) {
         for root in self.roots() {

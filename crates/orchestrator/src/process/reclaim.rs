@@ -144,10 +144,15 @@ impl Engine {
         let mut ended = Vec::new();
         let mut first_error = None;
         for Leftover { lifecycle, dirs, groups, proofs } in left {
-            let removed = groups
-                .iter()
-                .try_for_each(|dir| cgroup::remove(dir))
-                .and_then(|()| dirs.remove().or_else(|_| self.state.set_aside(&lifecycle)));
+            let folders = || {
+                dirs.remove().or_else(|e| {
+                    tracing::error!(%lifecycle, error = %e, "a directory was set aside");
+                    self.state.set_aside(&lifecycle)
+                })
+            };
+            let removed =
+                groups.iter().try_for_each(|dir| cgroup::remove(dir)).and_then(|()| folders());
+            self.tree.forget_elsewhere(&groups);
             // The user goes back last.
             drop(proofs);
             match removed {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::ops::RangeInclusive;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -64,7 +64,10 @@ impl UidPool {
                 ),
             });
         }
-        DirBuilder::new().recursive(true).mode(0o755).create(&locks).map_err(|e| {
+        // Closed to others: whoever can open a lock file can also hold its lock for ever.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&locks);
+        let closed = || fs::set_permissions(&locks, fs::Permissions::from_mode(0o700));
+        made.and_then(|()| closed()).map_err(|e| {
             SetupError::Users(format!(
                 "the folder of locks {} cannot be made: {e}",
                 locks.display()
