@@ -91,7 +91,7 @@ impl World {
             assert!(procs::read(*pid).is_none(), "the daemon {pid} still exists");
         }
         if !self.orphans_of.is_empty() {
-            for dead in procs::all(|p| p.zombie && self.uids.contains(&p.uid)) {
+            for dead in procs::all(|p| p.zombie) {
                 let pid = nix::unistd::Pid::from_raw(dead.pid);
                 let _ = nix::sys::wait::waitpid(pid, Some(nix::sys::wait::WaitPidFlag::WNOHANG));
             }
