@@ -22,7 +22,7 @@ fn bad_input_is_refused_with_its_field_and_remedy() -> Outcome {
     let cases: &[Case<'_>] = &[
         ("GET", "/v1/sandboxes/nobody", None, 404, &["nobody"]),
         ("DELETE", "/v1/sandboxes/nobody", None, 404, &["nobody"]),
-        ("GET", "/sandboxes/nobody/json/version", None, 404, &["nobody"]),
+        ("GET", "/sandboxes/nobody/json/version", None, 404, &["no such sandbox"]),
         ("POST", create, Some("{"), 400, &["JSON"]),
         ("POST", create, Some(r#"{"ttl":"soon"}"#), 400, &["ttl", "15m"]),
         ("POST", create, Some(r#"{"ttl":-1}"#), 400, &["ttl"]),
