@@ -15,6 +15,7 @@ mod store;
 mod stream;
 #[cfg(test)]
 mod testing;
+pub mod tracing_setup;
 mod truncate;
 pub mod value;
 pub mod words;

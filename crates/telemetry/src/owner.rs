@@ -168,4 +168,9 @@ impl Streams {
         let handled = news.wait_for(|news| news.handled >= published);
         tokio::time::timeout(within, handled).await.is_ok()
     }
+
+    #[cfg(test)]
+    pub(crate) fn watch(&self) -> watch::Receiver<crate::feed::News> {
+        self.feed.watch()
+    }
 }

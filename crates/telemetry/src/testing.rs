@@ -122,6 +122,13 @@ impl Bench {
         Self { telemetry, owner, log, router, registry }
     }
 
+    /// The same log with fewer records, after a restart: nothing of it is in memory.
+    pub(crate) async fn trimmed(self, before: u64) -> Self {
+        assert_eq!(self.owner.close(Duration::from_secs(60)).await.left, 0);
+        assert_eq!(self.log.trim(before).await, Ok(before));
+        Self::on(self.log, settings())
+    }
+
     pub(crate) fn epoch(&self) -> &Epoch {
         self.log.epoch()
     }
@@ -173,18 +180,23 @@ impl Bench {
 
     /// Opens a stream.
     pub(crate) async fn stream(&self, query: &str, last_event_id: Option<&str>) -> Sse {
-        let mut request = Request::get(format!("/v1/telemetry/stream?{query}"));
-        if let Some(id) = last_event_id {
-            request = request.header("last-event-id", id);
-        }
-        let request = request.body(Body::empty()).unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        assert_eq!(response.headers()["cache-control"], "no-cache");
-        assert_eq!(response.headers()["x-accel-buffering"], "no");
-        Sse { body: response.into_body().into_data_stream(), text: String::new() }
+        open(&self.router, query, last_event_id).await
     }
+}
+
+/// Opens a stream.
+pub(crate) async fn open(router: &Router, query: &str, last_event_id: Option<&str>) -> Sse {
+    let mut request = Request::get(format!("/v1/telemetry/stream?{query}"));
+    if let Some(id) = last_event_id {
+        request = request.header("last-event-id", id);
+    }
+    let request = request.body(Body::empty()).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    assert_eq!(response.headers()["cache-control"], "no-cache");
+    assert_eq!(response.headers()["x-accel-buffering"], "no");
+    Sse { body: response.into_body().into_data_stream(), text: String::new(), read: 0 }
 }
 
 /// An answer, read whole.
@@ -209,18 +221,20 @@ impl Answer {
 pub(crate) struct Sse {
     body: BodyDataStream,
     text: String,
+    /// How far `text` was read.
+    read: usize,
 }
 
 impl Sse {
     /// The next block, up to its blank line; `None` = the stream ended.
     pub(crate) async fn block(&mut self) -> Option<String> {
         loop {
-            if let Some(end) = self.text.find("\n\n") {
-                let rest = self.text.split_off(end + 2);
-                let mut block = std::mem::replace(&mut self.text, rest);
-                block.truncate(end);
+            if let Some(end) = self.text[self.read..].find("\n\n") {
+                let block = self.text[self.read..self.read + end].to_owned();
+                self.read += end + 2;
                 return Some(block);
             }
+            self.text.drain(..std::mem::take(&mut self.read));
             let bytes = self.body.next().await?.unwrap();
             self.text.push_str(std::str::from_utf8(&bytes).unwrap());
         }
