@@ -144,29 +144,3 @@ pub(crate) fn exit(cause: Cause) -> Exit {
         Cause::UnknownExit => Exit::of(ExitKind::UnknownExit),
     }
 }
-
-/// One line for each end: routine at debug, what somebody did wrong at info, our fault at error.
-pub(crate) fn log(connection_id: &str, relay: &RelayReport, judged: &Judged) {
-    let (reason, detail) = (judged.verdict.reason.as_str(), judged.verdict.detail.as_str());
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::$level!(
-                session.id = connection_id,
-                session.reason = reason,
-                session.detail = detail,
-                session.close_code = code_on_the_clients_socket(relay),
-                "session ended"
-            )
-        };
-    }
-    match relay.detail {
-        wsproxy::Detail::Closed { .. }
-        | wsproxy::Detail::Vanished(_)
-        | wsproxy::Detail::Stopped { .. }
-        | wsproxy::Detail::Idle => line!(debug),
-        wsproxy::Detail::ProtocolError { .. }
-        | wsproxy::Detail::MessageTooLarge { .. }
-        | wsproxy::Detail::WriteStalled => line!(info),
-        wsproxy::Detail::Panicked => line!(error),
-    }
-}

@@ -13,6 +13,7 @@ use hyper::upgrade::OnUpgrade;
 use telemetry::events::CdpConnect;
 use telemetry::words::{Addressing, EndpointKind};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::dial::{DialLimits, Plan};
 use crate::directory::Target;
@@ -143,7 +144,7 @@ pub(crate) struct Visit {
 
 /// What a session holds for as long as it lives. The order of the fields is that of their drop:
 /// the sandbox's pass is given back before the edge's own, and the place in the table before both.
-struct Holdings {
+pub(crate) struct Holdings {
     _place: Place,
     _sandbox: OwnedPass,
     _lease: Option<Lease>,
@@ -192,11 +193,10 @@ pub(crate) async fn admit(
         stops,
     };
     let (peer, tls, form, user_agent) = (knock.peer, knock.tls, knock.form, knock.user_agent);
-    let record_ip = edge.settings.record_client_ip;
     let upgrade = knock.upgrade;
+    // Two tasks, one after the other: a session may live for days, and its own has only the room
+    // that it needs from here on.
     edge.own(async move {
-        // Declared first, so dropped last: the passes outlive everything that they admit.
-        let _holdings = holdings;
         let upgraded = match upgrade.await {
             Ok(upgraded) => upgraded,
             // The client left while the 101 was on its way; the entry says so.
@@ -204,17 +204,15 @@ pub(crate) async fn admit(
         };
         let opened = reached.opened;
         let held = entry.connected(Instant::now().into_std());
-        let target_id = match &session.endpoint {
-            Endpoint::Browser => None,
-            Endpoint::Page { target } => Some(target.as_str().into()),
+        let (endpoint, target_id) = match &session.endpoint {
+            Endpoint::Browser => (EndpointKind::Browser, None),
+            Endpoint::Page { target } => (EndpointKind::Page, Some(target.as_str().into())),
         };
+        let record_ip = session.edge.settings.record_client_ip;
         let record = session.open(CdpConnect {
             connection_id: (&session.connection_id).into(),
             generation: session.generation,
-            endpoint: match &session.endpoint {
-                Endpoint::Browser => EndpointKind::Browser,
-                Endpoint::Page { .. } => EndpointKind::Page,
-            },
+            endpoint,
             target_id,
             addressing: form,
             hold_ms: held.into(),
@@ -225,8 +223,16 @@ pub(crate) async fn admit(
             user_agent: user_agent.map(Into::into),
             client_ip: peer.filter(|_| record_ip).map(|peer| peer.ip().to_string().into()),
         });
-        let (client, client_prefix) = wsproxy::handshake::into_stream(upgraded);
-        session.run(record, (client, client_prefix), (reached.socket, reached.prefix)).await;
+        let span = tracing::info_span!(
+            "session",
+            session.id = &*session.connection_id,
+            sandbox.id = &*session.target.id,
+            upstream.generation = session.generation,
+        );
+        let edge = Arc::clone(&session.edge);
+        let client = wsproxy::handshake::into_stream(upgraded);
+        let run = session.run(record, holdings, client, (reached.socket, reached.prefix));
+        edge.own(run.instrument(span));
     });
     Ok(knock.switching.map(|()| Body::empty()))
 }

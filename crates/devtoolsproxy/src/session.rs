@@ -1,11 +1,9 @@
 //! A session after its 101: relay, watch, end, verdict, report.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use telemetry::events::{CdpConnect, CdpDisconnect};
 use telemetry::metrics::GaugeGuard;
 use telemetry::words::{ContextDetail, EndedBy};
@@ -18,7 +16,6 @@ use crate::directory::Target;
 use crate::edge::Inner;
 use crate::judge::{Case, Judged};
 use crate::report::{self, Timing};
-use crate::reports::Reports;
 use crate::route::Endpoint;
 use crate::stops::Stops;
 use crate::verdict::Verdict;
@@ -44,16 +41,10 @@ pub(crate) struct Session {
 impl Session {
     /// Publishes that it is open. From here on its end is published exactly once.
     pub(crate) fn open(&self, event: CdpConnect) -> Record {
-        let reports = self.edge.reports.clone();
-        let counted = reports.connected(&self.target.id, event);
-        tracing::debug!(
-            session.id = &*self.connection_id,
-            sandbox.id = &*self.target.id,
-            upstream.generation = self.generation,
-            "session open"
-        );
+        let counted = self.edge.reports.connected(&self.target.id, event);
+        tracing::debug!("session open");
         Record {
-            reports,
+            edge: Arc::clone(&self.edge),
             _counted: counted,
             sandbox: Arc::clone(&self.target.id),
             connection_id: Arc::clone(&self.connection_id),
@@ -63,16 +54,19 @@ impl Session {
         }
     }
 
-    /// Relays until something ends the session, tells both sides, finds the verdict, reports it.
-    /// What the session holds is given back by the caller, after this.
-    pub(crate) async fn run<C, U>(
+    /// Relays until something ends the session, tells both sides, finds the verdict, reports it,
+    /// and gives back what the session holds, in this order.
+    pub(crate) fn run<C, U, H>(
         mut self,
         record: Record,
+        holdings: H,
         client: (C, Bytes),
         upstream: (U, Bytes),
-    ) where
-        C: wsproxy::Endpoint,
-        U: wsproxy::Endpoint,
+    ) -> impl Future<Output = ()> + Send + 'static
+    where
+        C: wsproxy::Endpoint + Send + 'static,
+        U: wsproxy::Endpoint + Send + 'static,
+        H: Send + 'static,
     {
         let (stopper, token) = wsproxy::stop_channel();
         let relay = Relay::new(client.0, upstream.0, Arc::clone(&self.edge.relay_limits))
@@ -80,19 +74,29 @@ impl Session {
             .with_upstream_prefix(upstream.1)
             .with_stop(token)
             .with_budget(self.edge.budget.clone());
-        let relayed = AssertUnwindSafe(relay.run()).catch_unwind();
-        let ending = tokio::select! {
-            // An order to stop is older than whatever the sockets do in the same moment.
-            biased;
-            never = self.watch(&stopper) => match never {},
-            ending = relayed => ending,
-        };
-        let Ok(ending) = ending else {
-            tracing::error!(session.id = &*self.connection_id, "the relay panicked");
-            let now = (tokio::time::Instant::now().into_std(), SystemTime::now());
-            record.fault(now);
-            return;
-        };
+        // The relay and the end are on the heap, the end only when it comes: an idle session does
+        // not carry the room for either twice.
+        let mut relay = Box::pin(relay.run());
+        async move {
+            let ending = tokio::select! {
+                // An order to stop is older than whatever the sockets do in the same moment.
+                biased;
+                never = self.watch(&stopper) => match never {},
+                ending = &mut relay => ending,
+            };
+            drop(relay);
+            Box::pin(self.finish(record, ending)).await;
+            drop(holdings);
+        }
+    }
+
+    /// Tells the client as soon as the facts allow it, finds the verdict at the same time, and
+    /// reports both.
+    async fn finish<C, U>(mut self, record: Record, ending: wsproxy::Ending<C, U>)
+    where
+        C: wsproxy::Endpoint,
+        U: wsproxy::Endpoint,
+    {
         let terminal = ending.terminal().clone();
         let end = report::end_of(&terminal);
         let case = Case {
@@ -114,7 +118,12 @@ impl Session {
             ending.close(client_close),
             case.judge(&mut self.changes, &mut self.stops, tell),
         );
-        report::log(&self.connection_id, &relay, &judged);
+        tracing::debug!(
+            session.reason = judged.verdict.reason.as_str(),
+            session.detail = judged.verdict.detail.as_str(),
+            session.resolve_ms = (judged.at - terminal.at).as_secs_f64() * 1000.0,
+            "session judged"
+        );
         record.close(&terminal, &relay, &judged);
     }
 
@@ -176,7 +185,7 @@ fn frame(close: &ClientClose, terminal: &Terminal) -> Option<CloseFrame> {
 /// The record of an open session: its end is published exactly once, whatever becomes of its task.
 #[must_use = "dropping it publishes a fault as the end of the session"]
 pub(crate) struct Record {
-    reports: Reports,
+    edge: Arc<Inner>,
     _counted: GaugeGuard,
     sandbox: Arc<str>,
     connection_id: Arc<str>,
@@ -194,15 +203,11 @@ impl Record {
             teardown: relay.teardown,
         };
         let event = report::disconnect(&self.connection_id, self.generation, timing, relay, judged);
-        self.reports.stalled(relay.to_browser.stall, relay.to_client.stall);
-        self.reports.disconnected(terminal.wall, &self.sandbox, event);
+        self.edge.reports.stalled(relay.to_browser.stall, relay.to_client.stall);
+        self.edge.reports.disconnected(terminal.wall, &self.sandbox, event);
     }
 
     /// The end of a session whose own code failed: there is no report to fill it from.
-    fn fault(mut self, (at, wall): (Instant, SystemTime)) {
-        self.publish_fault(at, wall);
-    }
-
     fn publish_fault(&mut self, at: Instant, wall: SystemTime) {
         self.open = false;
         let verdict = Verdict::cancelled(ContextDetail::InternalError);
@@ -229,7 +234,7 @@ impl Record {
             telemetry_dropped: 0,
             telemetry_excluded: 0,
         };
-        self.reports.disconnected(wall, &self.sandbox, event);
+        self.edge.reports.disconnected(wall, &self.sandbox, event);
     }
 }
 

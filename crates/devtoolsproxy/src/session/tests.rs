@@ -1,14 +1,18 @@
 //! Sessions over in-memory streams in paused time: exact bounds, and every order of events.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
 use draingate::Keeper;
 use eventlog::memory::MemoryStore;
 use eventlog::{Log, LogName, LogOptions, ReadLimit, Store};
+use futures_util::FutureExt;
 use telemetry::metrics::registry;
 use telemetry::words::{Addressing, EndpointKind};
 use telemetry::{Settings, Telemetry, TelemetryMetrics, TelemetryOwner};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::Instant as Clock;
 use upstream::{Answer, Cause, Fact, Probe, Publisher, WsUrl};
@@ -67,6 +71,43 @@ fn url(generation: u64) -> WsUrl {
     WsUrl::from_parts("127.0.0.1", 9000, &format!("guid-{generation}")).unwrap()
 }
 
+/// The client's side, with a fault that can be switched on.
+struct Faulty {
+    stream: DuplexStream,
+    panics: Arc<AtomicBool>,
+}
+
+impl wsproxy::Endpoint for Faulty {}
+
+impl AsyncRead for Faulty {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        assert!(!self.panics.swap(false, Ordering::Relaxed), "injected");
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Faulty {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
 /// An edge with the log of its events.
 struct Stage {
     edge: Edge,
@@ -86,7 +127,10 @@ impl Stage {
         let metrics = TelemetryMetrics::register(&mut registry(), "memory");
         let (telemetry, owner) = Telemetry::start(Settings::new("node"), Arc::clone(&log), metrics);
         let nobody = Arc::new(Nobody);
-        let edge = Edge::new(Arc::clone(&nobody) as _, nobody, telemetry, EdgeSettings::default());
+        let mut settings = EdgeSettings::default();
+        // Small messages only, and thousands of sessions.
+        settings.relay.buffer = 32 << 10;
+        let edge = Edge::new(Arc::clone(&nobody) as _, nobody, telemetry, settings);
         Self { edge, log, telemetry: owner, sessions: std::cell::Cell::new(0) }
     }
 
@@ -134,10 +178,25 @@ impl Stage {
         });
         let (client, client_end) = tokio::io::duplex(1 << 16);
         let (browser, browser_end) = tokio::io::duplex(1 << 16);
+        let faulty = Arc::new(AtomicBool::new(false));
+        let client_end = Faulty { stream: client_end, panics: Arc::clone(&faulty) };
         let mut task = tokio::task::JoinSet::new();
-        task.spawn(session.run(record, (client_end, Bytes::new()), (browser_end, Bytes::new())));
+        let run = session.run(record, (), (client_end, Bytes::new()), (browser_end, Bytes::new()));
+        let size = size_of_val(&run);
+        task.spawn(run);
         let began = Clock::now();
-        Bench { publisher, answers, stop, client, browser, task, began, _keeper: keeper }
+        Bench {
+            publisher,
+            answers,
+            stop,
+            client,
+            browser,
+            faulty,
+            size,
+            task,
+            began,
+            _keeper: keeper,
+        }
     }
 
     /// The verdicts of all sessions in their order; each had one connect and one disconnect.
@@ -180,6 +239,9 @@ struct Bench {
     stop: watch::Sender<Option<ContextDetail>>,
     client: DuplexStream,
     browser: DuplexStream,
+    /// Makes the next read of the client's side panic.
+    faulty: Arc<AtomicBool>,
+    size: usize,
     task: tokio::task::JoinSet<()>,
     began: Clock,
     _keeper: Keeper,
@@ -460,4 +522,65 @@ async fn a_session_whose_task_is_cut_still_has_its_disconnect() {
     while bench.task.join_next().await.is_some() {}
     bench.ended().await;
     assert_eq!(stage.verdicts().await, ["context_cancelled/internal_error"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_the_relay_ends_its_own_session_with_1011_and_no_other() {
+    let stage = Stage::new();
+    let mut other = stage.session(true);
+    let mut bench = stage.session(true);
+    bench.settle().await;
+    bench.faulty.store(true, Ordering::Relaxed);
+    bench.client.write_all(&[0x81, 0x80, 0, 0, 0, 0]).await.unwrap();
+    assert_eq!(bench.told().await.0, 1011);
+    bench.ended().await;
+    other.client.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
+    other.ended().await;
+    let verdicts = stage.verdicts().await;
+    assert_eq!(verdicts, ["client_close/client_closed", "context_cancelled/internal_error"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_every_twenty_seconds_keep_a_quiet_session_for_as_long_as_one_likes() {
+    let stage = Stage::new();
+    let mut bench = stage.session(true);
+    for round in 0..30u8 {
+        tokio::time::sleep(20 * SECOND).await;
+        let ping = [0x89, 0x81, 0, 0, 0, 0, round];
+        bench.client.write_all(&ping).await.unwrap();
+        let mut pong = [0; 3];
+        let asked = Clock::now();
+        bench.client.read_exact(&mut pong).await.unwrap();
+        assert_eq!((pong, asked.elapsed()), ([0x8a, 1, round], Duration::ZERO));
+    }
+    bench.client.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
+    bench.ended().await;
+    assert_eq!(stage.verdicts().await, ["client_close/client_closed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_ends_as_without_when_telemetry_takes_nothing() {
+    let stage = Stage::new();
+    // Its writer is gone: whatever is published now is refused and counted.
+    let Stage { edge, telemetry, log, sessions } = stage;
+    telemetry.close(SECOND).await;
+    let name = LogName::new("unused").unwrap();
+    let metrics = TelemetryMetrics::register(&mut registry(), "memory");
+    let unused = MemoryStore::default().open(&name, LogOptions::default()).await.unwrap();
+    let (_, telemetry) = Telemetry::start(Settings::new("node"), unused, metrics);
+    let stage = Stage { edge, telemetry, log, sessions };
+    let mut bench = stage.session(true);
+    bench.dies(Some(KILLED));
+    assert_eq!(bench.told().await, (1012, Duration::ZERO));
+    bench.ready(2);
+    assert_eq!(bench.ended().await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_session_takes_little_room() {
+    let stage = Stage::new();
+    let bench = stage.session(true);
+    // The room for its end, some 10 KiB with an HTTP request in it, is taken when the end comes.
+    assert!(bench.size <= 1280, "{} bytes", bench.size);
+    drop(bench);
 }
