@@ -169,7 +169,8 @@ fn print_events(events: &[Value]) {
     for event in events {
         let at = (event["ts"].as_i64().unwrap_or(first) - first) as f64 / 1e6;
         let kind = event["type"].as_str().unwrap_or("?");
-        println!("  {:>6}  {at:6.2}  {kind:<19}  {}", event["offset"], what(event));
+        let offset = event["offset"].as_u64().unwrap_or_default();
+        println!("  {offset:>6}  {at:6.2}  {kind:<19}  {}", what(event));
     }
     println!();
 }

@@ -1,19 +1,22 @@
 //! The daemon's own settings, and what is built from all of them.
 
+#[cfg(test)]
+mod tests;
+
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use orchestrator::Config;
-use orchestrator::process::{CgroupMode, ProcessConfig};
+use orchestrator::process::{CgroupMode, Limits, ProcessConfig, Search};
 use service::settings::shared::{self, BODY_LIMIT, SHUTDOWN_DRAIN_TIMEOUT};
-use service::settings::{Environment, Finding, Key, OptionalKey, Table, Values};
+use service::settings::{Environment, Finding, Key, OptionalKey, Size, Table, Values};
 use telemetry::tracing_setup::{Format, InitError};
 
 /// Memory kept for the machine itself when the number of sandboxes is chosen.
 const KEPT_MEMORY: u64 = 1 << 30;
 /// Memory that one sandbox is expected to use; an idle browser uses about a quarter of it.
-const SANDBOX_MEMORY: u64 = 256 << 20;
+const EXPECTED_MEMORY: u64 = 256 << 20;
 
 static NODE_ID: OptionalKey<String> =
     OptionalKey::new("NODE_ID", "the host's name", "Names this node in answers and events.");
@@ -71,6 +74,13 @@ static CRASH_MAX: Key<u64> =
         .range("1", "1000");
 static CRASH_WINDOW: Key<Duration> =
     Key::new("CRASH_WINDOW", "60s", "The window of CRASH_MAX.").range("1s", "24h");
+static SANDBOX_MEMORY: Key<Size> = Key::new(
+    "SANDBOX_MEMORY",
+    "4 GiB",
+    "Memory of one sandbox; past it the kernel, or where it cannot the daemon, ends the hog.",
+)
+.range("128 MiB", "1024 GiB")
+.zero("no limit");
 static ALLOW_NO_SANDBOX: Key<bool> = Key::new(
     "ALLOW_NO_SANDBOX",
     "false",
@@ -106,6 +116,7 @@ pub(crate) fn table() -> Table {
             "Browsers",
             [
                 BROWSER.setting(),
+                SANDBOX_MEMORY.setting(),
                 STOP_GRACE.setting(),
                 CRASH_MAX.setting(),
                 CRASH_WINDOW.setting(),
@@ -194,7 +205,7 @@ fn sandboxes_of_this_machine() -> usize {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib = |line: &str| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok();
     let memory: u64 = text.lines().find_map(kib).map_or(0, |kib: u64| kib * 1024);
-    let fit = memory.saturating_sub(KEPT_MEMORY) / SANDBOX_MEMORY;
+    let fit = memory.saturating_sub(KEPT_MEMORY) / EXPECTED_MEMORY;
     usize::try_from(fit.clamp(1, 1000)).unwrap_or(1)
 }
 
@@ -205,8 +216,11 @@ pub(crate) fn process(values: &Values, state_dir: &Path) -> ProcessConfig {
         "off" => CgroupMode::Off,
         _ => CgroupMode::Auto,
     };
+    let memory = values.get(&SANDBOX_MEMORY).0;
     ProcessConfig {
         browser: values.find(&BROWSER),
+        search: Search { path: std::env::var_os("PATH"), ..Search::default() },
+        limits: Limits { memory: (memory > 0).then_some(memory), ..Limits::default() },
         stop_grace: values.get(&STOP_GRACE),
         cgroup,
         ..ProcessConfig::new(state_dir)
