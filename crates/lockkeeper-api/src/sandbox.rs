@@ -286,6 +286,10 @@ pub struct SandboxView {
     pub cdp_url: String,
     /// The DevTools address for clients that take `ws://` (Puppeteer's `browserWSEndpoint`).
     pub ws_url: String,
+    /// The DevTools address at a port of its own, for clients that drop the path (Puppeteer's
+    /// `browserURL`); absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port_url: Option<String>,
     /// The template it was made from.
     pub template: String,
     /// Its browser family.

@@ -13,13 +13,14 @@ use axum::Router;
 use axum::routing::{MethodRouter, get, post, put};
 
 use crate::Orchestrator;
-use crate::urls::UrlBuilder;
+use crate::urls::{OwnPorts, UrlBuilder};
 
 /// What the handlers share.
 #[derive(Clone)]
 struct Face {
     orchestrator: Orchestrator,
     urls: Arc<UrlBuilder>,
+    ports: Option<Arc<dyn OwnPorts>>,
 }
 
 impl Orchestrator {
@@ -27,7 +28,16 @@ impl Orchestrator {
     ///
     /// Answers advertise addresses made by `urls`. Access checks are the caller's: wrap the router.
     pub fn router(&self, urls: UrlBuilder) -> Router {
-        let face = Face { orchestrator: self.clone(), urls: Arc::new(urls) };
+        self.face(urls, None)
+    }
+
+    /// The same, where answers also show the sandboxes' own ports.
+    pub fn router_with_ports(&self, urls: UrlBuilder, ports: Arc<dyn OwnPorts>) -> Router {
+        self.face(urls, Some(ports))
+    }
+
+    fn face(&self, urls: UrlBuilder, ports: Option<Arc<dyn OwnPorts>>) -> Router {
+        let face = Face { orchestrator: self.clone(), urls: Arc::new(urls), ports };
         Router::new()
             .route("/v1/sandboxes", only("GET, POST", get(sandboxes::list).post(sandboxes::create)))
             .route(

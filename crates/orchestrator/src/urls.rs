@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::ids::LifecycleId;
+
 /// Builds the DevTools addresses of a sandbox.
 ///
 /// The address that a client is given is the one it used itself to reach the node, unless the node
@@ -17,13 +19,22 @@ enum Base {
     Request { fallback: String },
 }
 
-/// The two forms of one address.
+/// Whoever gives sandboxes ports of their own.
+pub trait OwnPorts: Send + Sync + 'static {
+    /// Where the own port of this incarnation is for a client that sent this Host header; `None` if
+    /// it has none, or has ended. Called for every answer that shows a sandbox: must not block.
+    fn url(&self, id: &str, lifecycle: &LifecycleId, host: Option<&str>) -> Option<String>;
+}
+
+/// The forms of one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CdpUrls {
     /// For clients that ask over HTTP first.
     pub cdp_url: String,
     /// For clients that open a websocket at once.
     pub ws_url: String,
+    /// At a port of its own, if it has one.
+    pub port_url: Option<String>,
 }
 
 /// Why a text is no public base address.
@@ -80,6 +91,7 @@ impl UrlBuilder {
         CdpUrls {
             cdp_url: format!("{http}://{rest}/sandboxes/{id}"),
             ws_url: format!("{ws}://{rest}/sandboxes/{id}/devtools/browser/{id}"),
+            port_url: None,
         }
     }
 }

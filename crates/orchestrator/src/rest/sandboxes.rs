@@ -126,7 +126,11 @@ impl Face {
     fn view(&self, snapshot: &Snapshot, uri: &Uri, headers: &HeaderMap) -> SandboxView {
         let header = headers.get(HOST).and_then(|value| value.to_str().ok());
         let host = header.or_else(|| uri.authority().map(|authority| authority.as_str()));
-        let urls = self.urls.urls(host, snapshot.record().id.as_str());
+        let record = snapshot.record();
+        let mut urls = self.urls.urls(host, record.id.as_str());
+        let ports = self.ports.as_ref();
+        urls.port_url =
+            ports.and_then(|ports| ports.url(record.id.as_str(), &record.lifecycle, host));
         snapshot.view(urls, &self.orchestrator.config().node_id)
     }
 

@@ -105,6 +105,7 @@ impl Snapshot {
             node_id: node_id.to_owned(),
             cdp_url: urls.cdp_url,
             ws_url: urls.ws_url,
+            port_url: urls.port_url,
             template: record.template.to_string(),
             flavour: record.flavour.as_str().to_owned(),
             lifecycle_id: record.lifecycle.to_string(),
