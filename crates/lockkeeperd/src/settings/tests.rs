@@ -4,11 +4,9 @@ use super::table;
 
 fn page() -> (PathBuf, String) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/settings.md");
-    let text = format!(
-        "# Settings of lockkeeperd\n\nWritten by `cargo test -p lockkeeperd -- --ignored`; a test \
-         holds it to the program.\n\n{}",
-        table().markdown()
-    );
+    let note =
+        "Written by `cargo test -p lockkeeperd -- --ignored`; a test holds it to the program.";
+    let text = format!("{}\n\n{note}\n", table().markdown().trim_end());
     (path, text)
 }
 
