@@ -2,10 +2,10 @@
 
 use crate::close::CloseFrame;
 use crate::endpoint::Endpoint;
-use crate::lane::{Found, Lane};
+use crate::found::Event;
+use crate::lane::Lane;
 use crate::plan::Peer;
 use crate::report::CloseSent;
-use crate::scan::Event;
 use crate::side::{Buffers, Input, Output, Side};
 use std::io;
 use std::task::{Context, Poll};
@@ -151,7 +151,7 @@ impl Closer {
         }
         let event = match side.poll_input(from, buffers, cx) {
             Poll::Pending => return (false, None),
-            Poll::Ready(Input::Found(Found { event, .. })) => event,
+            Poll::Ready(Input::Found(found)) => found.into_event(),
             Poll::Ready(Input::Eof | Input::Failed(_)) => {
                 self.peer = Peer::Gone;
                 from.source_gone();

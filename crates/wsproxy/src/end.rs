@@ -1,7 +1,7 @@
 //! Pure: what ended a session, before it is pinned to a time.
 
 use crate::close::CloseFrame;
-use crate::scan::Event;
+use crate::found::Event;
 use crate::stop::{Stop, StopSide};
 use crate::verdict::{Cause, Detail, Vanished};
 use std::time::Duration;

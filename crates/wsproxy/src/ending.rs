@@ -159,6 +159,9 @@ impl<C: Endpoint, U: Endpoint> Inner<C, U> {
             let deadlines = [self.client.deadline(&self.clock), self.browser.deadline(&self.clock)];
             let next = deadlines.into_iter().flatten().min();
             if !self.session.timer.poll_until(next, cx) {
+                let Session { up, down, buffers, .. } = &mut *self.session;
+                up.charge(buffers.budget());
+                down.charge(buffers.budget());
                 return Poll::Pending;
             }
         }

@@ -4,23 +4,15 @@
 //! The buffer is borrowed by the caller's read and given back as soon as nothing of it is left; a
 //! header or a short frame that is not complete is then kept in an allocation of its own size.
 
+use crate::found::{Counts, Found, Scan};
 use crate::frame::Sender;
 use crate::join::Joined;
 use crate::limits::Limits;
-use crate::pool::Lease;
-use crate::scan::{Counts, Event, Scan, Scanner};
+use crate::pool::{Budget, Lease};
+use crate::scan::Scanner;
 use crate::tally::{Observe, Tally, Totals};
 use bytes::{Buf as _, Bytes};
 use std::ops::Range;
-
-/// What a scan asks of the session.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) ping: Option<Box<[u8]>>,
-    /// There were bytes of a data frame.
-    pub(crate) data: bool,
-    pub(crate) event: Option<Event>,
-}
 
 #[derive(Debug)]
 struct Chunk {
@@ -158,7 +150,7 @@ impl Lane {
     fn scan(&mut self) -> Found {
         let Some(chunk) = self.chunk.as_mut() else { return Found::default() };
         let Range { start, end } = chunk.rest;
-        let Scan { run, rest, joined, ping, data, event } =
+        let Scan { run, rest, data, mut rare } =
             self.scanner.scan(&mut chunk.lease.bytes_mut()[start..end]);
         if chunk.run.is_empty() {
             chunk.run = start..start;
@@ -166,12 +158,12 @@ impl Lane {
         // The scanned bytes follow the run without a gap: see `room` and `room_behind`.
         chunk.run.end = start + run;
         chunk.rest.start = start + rest;
-        self.unscanned = joined.is_some() && !chunk.rest.is_empty();
-        self.joined = joined;
+        self.joined = rare.as_mut().and_then(|rare| rare.joined.take());
+        self.unscanned = self.joined.is_some() && !chunk.rest.is_empty();
         let held = chunk.run.len() + chunk.rest.len();
         let joined = self.joined.as_ref().map_or(0, |joined| joined.rest().len());
         self.peak = self.peak.max(held + joined + self.scanner.held());
-        Found { ping, data, event }
+        Found { data, rare }
     }
 
     /// Nothing more can be read now: gives the buffer back.
@@ -184,6 +176,14 @@ impl Lane {
         {
             self.carry = chunk.lease.bytes()[chunk.rest.clone()].to_vec();
             self.chunk = None;
+        }
+    }
+
+    /// Counts the buffer against the budget while it waits for the other side.
+    #[inline]
+    pub(crate) fn charge(&mut self, budget: Option<&Budget>) {
+        if let (Some(chunk), Some(budget)) = (&mut self.chunk, budget) {
+            chunk.lease.charge(budget);
         }
     }
 

@@ -6,6 +6,7 @@ mod end;
 mod ending;
 mod endpoint;
 mod entropy;
+mod found;
 mod frame;
 #[cfg(feature = "handshake")]
 pub mod handshake;

@@ -15,7 +15,8 @@ thread_local! {
 
 /// A limit on what the buffers of many sessions take together. Clones share it.
 ///
-/// A session that finds it used up goes on with buffers that hold just one frame that has to be
+/// A buffer counts while it waits for a slow peer; what one poll borrows and gives back does not.
+/// While the budget is used up, sessions go on with buffers that hold just one frame that has to be
 /// held whole (`Limits::whole_frame_max` and a header, at least 4 KiB). So slow peers of some
 /// sessions make the others slower at most, and never wait for each other.
 #[derive(Debug, Clone)]
@@ -36,28 +37,14 @@ impl Budget {
         Self { shared: Arc::new(Shared { limit: bytes, used: AtomicUsize::new(0) }) }
     }
 
-    /// Bytes that are borrowed now.
+    /// Bytes that wait for slow peers now.
     #[must_use]
     pub fn used(&self) -> usize {
         self.shared.used.load(Ordering::Relaxed)
     }
 
-    fn take(&self, bytes: usize) -> Option<Share> {
-        let used = self.shared.used.fetch_add(bytes, Ordering::Relaxed);
-        let share = Share { shared: Arc::clone(&self.shared), bytes };
-        (used + bytes <= self.shared.limit).then_some(share)
-    }
-}
-
-/// A part of a budget, given back by its drop.
-struct Share {
-    shared: Arc<Shared>,
-    bytes: usize,
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.shared.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    fn is_used_up(&self) -> bool {
+        self.used() >= self.shared.limit
     }
 }
 
@@ -65,22 +52,17 @@ impl Drop for Share {
 pub(crate) struct Lease {
     bytes: Box<[u8]>,
     pooled: bool,
-    _share: Option<Share>,
+    charged: Option<Budget>,
 }
 
 impl Lease {
-    /// Borrows `full` bytes, or `least` bytes if the budget has not that much left.
+    /// Borrows `full` bytes, or `least` bytes if the budget is used up.
+    #[inline]
     pub(crate) fn take(full: usize, least: usize, budget: Option<&Budget>) -> Self {
-        let share = match budget {
-            None => None,
-            Some(budget) => match budget.take(full) {
-                Some(share) => Some(share),
-                None => {
-                    let bytes = vec![0; least.min(full)].into_boxed_slice();
-                    return Self { bytes, pooled: false, _share: None };
-                }
-            },
-        };
+        if budget.is_some_and(Budget::is_used_up) {
+            let bytes = vec![0; least.min(full)].into_boxed_slice();
+            return Self { bytes, pooled: false, charged: None };
+        }
         // No pool while the thread ends: a new buffer does.
         let free = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
@@ -88,20 +70,34 @@ impl Lease {
             Some(free.swap_remove(found))
         });
         let bytes = free.ok().flatten().unwrap_or_else(|| vec![0; full].into_boxed_slice());
-        Self { bytes, pooled: true, _share: share }
+        Self { bytes, pooled: true, charged: None }
     }
 
+    /// Counts against the budget from now on, until the buffer is given back.
+    pub(crate) fn charge(&mut self, budget: &Budget) {
+        if self.charged.is_none() {
+            budget.shared.used.fetch_add(self.bytes.len(), Ordering::Relaxed);
+            self.charged = Some(budget.clone());
+        }
+    }
+
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
+    #[inline]
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
 }
 
 impl Drop for Lease {
+    #[inline]
     fn drop(&mut self) {
+        if let Some(budget) = &self.charged {
+            budget.shared.used.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+        }
         if !self.pooled {
             return;
         }

@@ -3,70 +3,14 @@
 //! message are collected.
 
 use crate::close::CloseFrame;
+use crate::found::{Counts, Event, Scan};
 use crate::frame::{self, Header, Opcode, Sender};
-use crate::join::{Join, Joined};
+use crate::join::Join;
 use crate::limits::Limits;
 use crate::rule::Rule;
+use state::{Begin, Body, Fate, Message};
 
-/// Something in the bytes that ends the session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Event {
-    Close(CloseFrame),
-    Broken(Rule),
-    TooLarge { limit: u64 },
-}
-
-/// How a buffer was sorted.
-#[derive(Debug, Default)]
-pub(crate) struct Scan {
-    /// The first so many bytes are to be written.
-    pub(crate) run: usize,
-    /// What starts here is kept: a header or frame that is not complete, or, if `joined` is there,
-    /// bytes that were not looked at yet.
-    pub(crate) rest: usize,
-    /// To be written after the run. The rest is scanned after that.
-    pub(crate) joined: Option<Joined>,
-    /// Payload of the last ping.
-    pub(crate) ping: Option<Box<[u8]>>,
-    /// There were bytes of a data frame.
-    pub(crate) data: bool,
-    /// Nothing behind it was looked at.
-    pub(crate) event: Option<Event>,
-}
-
-/// What happens to the data frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Pass,
-    /// Pass the frame that is open, drop the rest.
-    FinishFrame,
-    /// Pass what `owed` bytes from here hold and the message they end in, drop the rest.
-    FinishMessage {
-        owed: usize,
-    },
-    Drop,
-}
-
-/// Where in the byte stream the scanner is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Body {
-    /// Before a header.
-    None,
-    /// In a frame that is passed on.
-    Pass { left: u64, fin: bool },
-    /// In a fragment that is collected.
-    Collect { left: u64, fin: bool, key: [u8; 4], offset: u64 },
-    /// In a frame that is dropped.
-    Skip { left: u64, fin: bool },
-}
-
-/// The message that was begun and is not finished.
-#[derive(Debug)]
-enum Message {
-    None,
-    Passing,
-    Collecting(Box<Join>),
-}
+mod state;
 
 #[derive(Debug)]
 pub(crate) struct Scanner {
@@ -81,15 +25,6 @@ pub(crate) struct Scanner {
     announced: u64,
     fate: Fate,
     counts: Counts,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) pongs_dropped: u64,
-    pub(crate) joined: u64,
-    pub(crate) spilled: u64,
-    /// Data messages that were dropped.
-    pub(crate) discarded: u64,
 }
 
 impl Scanner {
@@ -197,7 +132,7 @@ impl Scanner {
                         Ok(Some(header)) => header,
                         Ok(None) => break,
                         Err(rule) => {
-                            scan.event = Some(Event::Broken(rule));
+                            scan.rare().event = Some(Event::Broken(rule));
                             break;
                         }
                     };
@@ -206,16 +141,23 @@ impl Scanner {
                             break;
                         }
                         let next = src + header.size + header.len as usize;
-                        scan.event =
-                            self.control(&header, &mut buf[src + header.size..next], &mut scan);
+                        let payload = &mut buf[src + header.size..next];
+                        let ends = self.control(&header, payload, &mut scan);
                         self.consumed(next - src);
                         src = next;
-                        if scan.event.is_some() {
+                        if ends {
                             break;
                         }
                         continue;
                     }
                     scan.data = true;
+                    if self.is_plain(&header, here) {
+                        let total = header.size + header.len as usize;
+                        shift(buf, src, dst, total);
+                        src += total;
+                        dst += total;
+                        continue;
+                    }
                     match self.begin(&header, here) {
                         Begin::Enter(body) => {
                             self.body = body;
@@ -228,14 +170,14 @@ impl Scanner {
                         }
                         Begin::Hold => break,
                         Begin::Spill(joined) => {
-                            scan.joined = Some(joined);
+                            scan.rare().joined = Some(joined);
                             break;
                         }
                         Begin::End(event) => {
                             if let Event::TooLarge { .. } = event {
                                 src += header.size;
                             }
-                            scan.event = Some(event);
+                            scan.rare().event = Some(event);
                             break;
                         }
                     }
@@ -283,7 +225,7 @@ impl Scanner {
                         let message = std::mem::replace(&mut self.message, Message::None);
                         if let Message::Collecting(join) = message {
                             self.counts.joined += 1;
-                            scan.joined = Some(join.into_frame(true));
+                            scan.rare().joined = Some(join.into_frame(true));
                             break;
                         }
                     }
@@ -323,23 +265,35 @@ impl Scanner {
         }
     }
 
-    /// A whole control frame: what it asks for.
-    fn control(&mut self, header: &Header, payload: &mut [u8], scan: &mut Scan) -> Option<Event> {
+    /// Most frames: a whole message, all of it there.
+    #[inline]
+    fn is_plain(&self, header: &Header, here: u64) -> bool {
+        header.fin
+            && header.opcode != Opcode::Continuation
+            && matches!(self.message, Message::None)
+            && self.fate == Fate::Pass
+            && header.len <= self.max_message
+            && header.total() <= here
+    }
+
+    /// A whole control frame. Returns whether it ends the scan.
+    fn control(&mut self, header: &Header, payload: &mut [u8], scan: &mut Scan) -> bool {
         if let Some(key) = header.mask {
             frame::apply_mask(payload, key, 0);
         }
         match header.opcode {
-            Opcode::Ping => scan.ping = Some((&*payload).into()),
+            Opcode::Ping => scan.rare().ping = Some((&*payload).into()),
             Opcode::Pong => self.counts.pongs_dropped += 1,
             Opcode::Close => {
-                return Some(match CloseFrame::parse(payload) {
+                scan.rare().event = Some(match CloseFrame::parse(payload) {
                     Ok(close) => Event::Close(close),
                     Err(rule) => Event::Broken(rule),
                 });
+                return true;
             }
             Opcode::Continuation | Opcode::Text | Opcode::Binary => {}
         }
-        None
+        false
     }
 
     /// A data frame begins, of which `here` bytes are there.
@@ -403,16 +357,6 @@ impl Scanner {
         }
         Begin::Enter(Body::Pass { left: len, fin })
     }
-}
-
-/// What to do at the header of a data frame.
-enum Begin {
-    Enter(Body),
-    /// It is written whole, so wait for the rest of it.
-    Hold,
-    /// Write what was collected, then come back to this header.
-    Spill(Joined),
-    End(Event),
 }
 
 #[inline]

@@ -2,13 +2,13 @@
 
 use crate::end::End;
 use crate::endpoint::Endpoint;
+use crate::found::{Event, Found, Rare};
 use crate::frame::Sender;
-use crate::lane::{Found, Lane};
+use crate::lane::Lane;
 use crate::limits::{Limits, TcpTimers};
 use crate::observe::{Copying, FromBrowser, FromClient, Observers};
 use crate::quiet::Quiet;
 use crate::report::{Moment, QuietEnd};
-use crate::scan::Event;
 use crate::side::{Buffers, Input, Output, Side, now};
 use crate::stop::{Stop, StopMode, StopToken};
 use crate::tap::Tap;
@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Rounds of one poll. Streams of tokio yield by themselves; this is for those that never do.
-pub(crate) const ROUNDS: u32 = 64;
+/// Rounds of one poll, so that a session in full flow leaves the thread to others in between.
+pub(crate) const ROUNDS: u32 = 16;
 
 #[derive(Debug)]
 pub(crate) struct Session<C, U> {
@@ -138,6 +138,8 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
                 }
             }
             if !moved {
+                self.up.charge(self.buffers.budget());
+                self.down.charge(self.buffers.budget());
                 return self.poll_time(cx).map_or(Poll::Pending, Poll::Ready);
             }
         }
@@ -169,27 +171,33 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
 
     #[inline]
     fn take_input(&mut self, from: Cause, input: Input) -> Option<End> {
-        let mid_frame = || match from {
-            Cause::Client => self.up.reads_mid_frame(),
-            Cause::Upstream | Cause::Context => self.down.reads_mid_frame(),
-        };
-        let Found { ping, data, event } = match input {
+        let Found { data, rare } = match input {
             Input::Found(found) => found,
-            Input::Eof => return Some(End::vanished(from, Vanished::Eof, mid_frame())),
+            Input::Eof => return Some(self.read_failed(from, Vanished::Eof)),
             Input::Failed(error) => {
-                return Some(End::vanished(from, Vanished::from_error(&error), mid_frame()));
+                return Some(self.read_failed(from, Vanished::from_error(&error)));
             }
         };
+        if data && self.limits.idle.is_some() {
+            self.last_data = now();
+        }
+        let Rare { ping, event, .. } = *rare?;
         if let Some(payload) = ping {
             match from {
                 Cause::Client => self.client.outbox.pong(payload),
                 Cause::Upstream | Cause::Context => self.browser.outbox.pong(payload),
             }
         }
-        if data && self.limits.idle.is_some() {
-            self.last_data = now();
-        }
         event.map(|event| End::event(from, event))
+    }
+
+    #[cold]
+    fn read_failed(&self, from: Cause, how: Vanished) -> End {
+        let mid_frame = match from {
+            Cause::Client => self.up.reads_mid_frame(),
+            Cause::Upstream | Cause::Context => self.down.reads_mid_frame(),
+        };
+        End::vanished(from, how, mid_frame)
     }
 
     /// Bytes were written.
@@ -213,7 +221,7 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
                 self.browser.last_look(&mut self.down, &self.buffers, cx)
             }
         };
-        if let Some(Found { event: Some(event @ Event::Close(_)), .. }) = found {
+        if let Some(event @ Event::Close(_)) = found.and_then(Found::into_event) {
             return End::event(to, event);
         }
         let mid_frame = match to {

@@ -1,8 +1,9 @@
 //! One peer of a session: its stream, our control frames to it, and how long it keeps us waiting.
 
 use crate::endpoint::Endpoint;
+use crate::found::Found;
 use crate::frame::Sender;
-use crate::lane::{Found, Lane};
+use crate::lane::Lane;
 use crate::limits::Limits;
 use crate::outbox::{Control, Outbox};
 use crate::pool::{Budget, Lease};
@@ -28,11 +29,17 @@ pub(crate) struct Buffers {
 
 impl Buffers {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self { full: limits.buffer, least: limits.least_buffer(), budget: None }
+        let least = limits.least_buffer();
+        // Limits that nobody validated must not make a buffer in which a frame never fits.
+        Self { full: limits.buffer.max(least), least, budget: None }
     }
 
     pub(crate) fn set_budget(&mut self, budget: Budget) {
         self.budget = Some(budget);
+    }
+
+    pub(crate) fn budget(&self) -> Option<&Budget> {
+        self.budget.as_ref()
     }
 
     #[inline]

@@ -1,12 +1,12 @@
 //! Facts of one direction: whatever is cut however, what comes out is what went in.
 
-use super::{Found, Lane};
+use super::Lane;
 use crate::close::CloseFrame;
+use crate::found::{Event, Found, Rare};
 use crate::frame::{MAX_HEADER, Sender};
 use crate::limits::Limits;
 use crate::pool::Lease;
 use crate::rule::Rule;
-use crate::scan::Event;
 use crate::tally::Totals;
 use crate::testing::{
     BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT, close_payload, decode, wire,
@@ -48,8 +48,9 @@ impl Pipe {
     }
 
     fn note(&mut self, found: Found) {
-        self.pings.extend(found.ping.map(|ping| ping.into_vec()));
-        if let Some(event) = found.event {
+        let Rare { ping, event, .. } = found.rare.map(|rare| *rare).unwrap_or_default();
+        self.pings.extend(ping.map(|ping| ping.into_vec()));
+        if let Some(event) = event {
             assert_eq!(self.event.replace(event), None, "an end comes once");
         }
     }
@@ -390,11 +391,11 @@ fn bytes_behind_a_joined_message_wait_for_it() {
     let close = Frame::client(CLOSE, "");
     let mut lane = lane(Sender::Client);
     let found = read(&mut lane, &[wire(&fragments), close.bytes()].concat());
-    assert!(found.event.is_none());
+    assert_eq!(found.into_event(), None);
     lane.park();
     write(&mut lane, 12);
     let found = lane.take_held(take).unwrap();
-    assert_eq!(found.event, Some(Event::Close(CloseFrame::empty())));
+    assert_eq!(found.into_event(), Some(Event::Close(CloseFrame::empty())));
 }
 
 #[test]
@@ -407,6 +408,6 @@ fn there_is_room_for_a_last_look_behind_what_is_not_written() {
     let more = [&two[4..], &close].concat();
     lane.room_behind(take).unwrap()[..more.len()].copy_from_slice(&more);
     let found = lane.filled(more.len());
-    assert!(matches!(found.event, Some(Event::Close(_))));
+    assert!(matches!(found.into_event(), Some(Event::Close(_))));
     assert_eq!(lane.front(), [&one[3..], &two].concat());
 }

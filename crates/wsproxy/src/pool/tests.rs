@@ -32,11 +32,16 @@ fn a_thread_keeps_only_a_few() {
 #[test]
 fn a_used_up_budget_yields_small_buffers_that_are_not_kept() {
     let budget = Budget::new(16384);
-    let first = Lease::take(8192, 4096, Some(&budget));
-    let second = Lease::take(8192, 4096, Some(&budget));
+    let mut first = Lease::take(8192, 4096, Some(&budget));
+    let mut second = Lease::take(8192, 4096, Some(&budget));
+    assert_eq!(budget.used(), 0, "a buffer counts only once it waits");
+    first.charge(&budget);
+    first.charge(&budget);
+    second.charge(&budget);
     assert_eq!(budget.used(), 16384);
-    let third = Lease::take(8192, 4096, Some(&budget));
-    assert_eq!((third.bytes().len(), budget.used()), (4096, 16384));
+    let mut third = Lease::take(8192, 4096, Some(&budget));
+    third.charge(&budget);
+    assert_eq!((third.bytes().len(), budget.used()), (4096, 20480));
     drop(third);
     assert_eq!(free(), 0);
     drop(first);

@@ -1,8 +1,10 @@
 //! Facts of sorting frames.
 
-use super::{Event, Scan, Scanner};
+use super::Scanner;
 use crate::close::{CloseCode, CloseFrame};
+use crate::found::Event;
 use crate::frame::Sender;
+use crate::join::Joined;
 use crate::limits::Limits;
 use crate::rule::Rule;
 use crate::testing::{
@@ -21,12 +23,22 @@ fn browser() -> Scanner {
     Scanner::new(Sender::Browser, &limits())
 }
 
-/// Scans `bytes` at once: what is to be written, and the scan.
+struct Scan {
+    rest: usize,
+    data: bool,
+    joined: Option<Joined>,
+    ping: Option<Box<[u8]>>,
+    event: Option<Event>,
+}
+
+/// Scans `bytes` at once: what is to be written, and the rest of what was found.
 fn scan(scanner: &mut Scanner, bytes: &[u8]) -> (Vec<u8>, Scan) {
     let mut buf = bytes.to_vec();
     let scan = scanner.scan(&mut buf);
     buf.truncate(scan.run);
-    (buf, scan)
+    let rare = scan.rare.map(|rare| *rare).unwrap_or_default();
+    let (joined, ping, event) = (rare.joined, rare.ping, rare.event);
+    (buf, Scan { rest: scan.rest, data: scan.data, joined, ping, event })
 }
 
 #[test]
@@ -158,6 +170,21 @@ fn a_message_over_its_limit_ends_at_the_header_that_shows_it() {
 
     let fits = [first, Frame::client(CONTINUATION, vec![0; 2000])];
     assert_eq!(scan(&mut client(), &wire(&fits)).1.event, None);
+}
+
+#[test]
+fn the_default_limits_are_exact() {
+    for (sender, mask, limit) in
+        [(Sender::Client, 0x80, 104_857_586_u64), (Sender::Browser, 0, 268_435_456)]
+    {
+        for (len, passes) in [(limit, true), (limit + 1, false)] {
+            let mut header = vec![0x82, mask | 127];
+            header.extend(len.to_be_bytes());
+            header.extend(if mask == 0 { vec![] } else { vec![1, 2, 3, 4] });
+            let (out, end) = scan(&mut Scanner::new(sender, &Limits::default()), &header);
+            assert_eq!((out == header, end.event.is_none()), (passes, passes), "{len}");
+        }
+    }
 }
 
 #[test]

@@ -292,14 +292,24 @@ async fn messages_of_the_client_after_the_end_are_counted_and_go_nowhere() {
 
 #[tokio::test(start_paused = true)]
 async fn each_broken_rule_of_a_client_is_told_to_it_and_the_browser_is_left() {
-    let unmasked = Frame::browser(TEXT, "x").bytes();
+    let close = |payload: &[u8]| Frame::client(CLOSE, payload).bytes();
+    let inside = wire(&[Frame::client(TEXT, "").unfinished(), Frame::client(TEXT, "")]);
+    let mut top_bit = Frame::client(BINARY, vec![0; 65_536]).bytes();
+    top_bit[2] = 0x80;
     for (bytes, rule, code) in [
-        (unmasked, Rule::UnmaskedClientFrame, 1002),
         (vec![0xc1, 0x80, 0, 0, 0, 0], Rule::ReservedBits, 1002),
-        (Frame::client(CLOSE, [3, 0xe8, 0xff]).bytes(), Rule::CloseText, 1007),
+        (vec![0x83, 0x80, 0, 0, 0, 0], Rule::UnknownOpcode, 1002),
+        (Frame::client(PING, "").unfinished().bytes(), Rule::FragmentedControl, 1002),
+        (Frame::client(PONG, [0; 126]).bytes(), Rule::ControlTooLong, 1002),
         (Frame::client(CONTINUATION, "").bytes(), Rule::ContinuationOutsideMessage, 1002),
+        (inside, Rule::MessageInsideMessage, 1002),
+        (top_bit, Rule::LengthTopBit, 1002),
+        (Frame::browser(TEXT, "x").bytes(), Rule::UnmaskedClientFrame, 1002),
+        (close(&[3]), Rule::ClosePayload, 1002),
+        (close(&close_payload(1006, "")), Rule::CloseCode, 1002),
+        (close(&[3, 0xe8, 0xff]), Rule::CloseText, 1007),
     ] {
-        let (relay, mut client, mut browser) = rig(Limits::default());
+        let (relay, mut client, mut browser) = rig_with(Limits::default(), 1 << 17, 1 << 17);
         let start = Instant::now();
         let script = async {
             client.send(&Frame::client(TEXT, "before")).await;
