@@ -51,7 +51,6 @@ async fn crash_then_restart_says_upstream_changed_browser_crashed() {
     sandbox.ended(KILLED);
     told(&mut client, died, 1012, AGAIN).await;
     // The verdict waits for the next browser, the client did not.
-    tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(sandbox.inside(), 1);
     let mut second = Browser::start("guid-2").await;
     sandbox.ready(&second);
@@ -60,8 +59,6 @@ async fn crash_then_restart_says_upstream_changed_browser_crashed() {
     assert_eq!((event.str("ended_by"), event.u64("close_code")), ("upstream", 1012));
     assert_eq!((event.u64("generation"), event.u64("new_generation")), (1, 2));
     assert_eq!(event.get("upstream_cause").unwrap()["signal"], 9);
-    // `ts` and the duration are those of the end, not of the verdict.
-    assert!(event.f64("resolve_ms") >= 100.0, "{}", event.f64("resolve_ms"));
     world.nothing_left(&sandbox).await;
 
     // The same URL leads to the next browser.
@@ -363,6 +360,7 @@ async fn the_end_is_stamped_when_it_happened_and_not_when_it_was_judged() {
     let died = Instant::now();
     browser.crash([peer]).await;
     told(&mut client, died, 1012, AGAIN).await;
+    // So long the next browser takes.
     tokio::time::sleep(Duration::from_millis(300)).await;
     let second = Browser::start("guid-2").await;
     sandbox.ready(&second);

@@ -145,7 +145,8 @@ async fn shutdown_waits_for_sessions_and_then_stops_them_by_force() {
 
     let deadline = Deadline::now() + Duration::from_millis(400);
     let leaves = async {
-        eventually("new ones are refused", || Ok(())).await;
+        tokio::task::yield_now().await;
+        assert_eq!(upgrade(edge, PATH, "").await.expect_err("closed").status, 503);
         quick.echo("still served").await;
         quick.close(Some(1000), "").await;
         assert_eq!(quick.end().await, Got::Close(Some(1000), String::new()));
@@ -155,6 +156,7 @@ async fn shutdown_waits_for_sessions_and_then_stops_them_by_force() {
     };
     let (report, ()) = tokio::join!(world.edge.shutdown(deadline), leaves);
     assert_eq!(report, EdgeReport { open: 2, forced: 1, cut: 0 });
+    assert_eq!(world.events.refused().await.detail(), "node_drain");
     assert_eq!(world.events.disconnect().await.detail(), "client_closed");
     assert_eq!(world.events.disconnect().await.detail(), "forced_stop");
     assert_eq!(upgrade(edge, PATH, "").await.expect_err("closed").status, 503);

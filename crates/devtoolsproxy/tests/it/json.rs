@@ -1,7 +1,5 @@
 //! `/json/*`: what clients ask before they connect.
 
-use std::time::Duration;
-
 use devtoolsproxy::EdgeSettings;
 use serde_json::Value;
 use telemetry::words::Addressing;
@@ -9,7 +7,7 @@ use upstream::Cause;
 
 use crate::support::browser::{Browser, Manner};
 use crate::support::http::{get, request, upgrade};
-use crate::support::world::{Sandbox, World, quickly};
+use crate::support::world::{Sandbox, World, eventually, quickly};
 
 fn debugger_url(body: &str) -> String {
     let value: Value = serde_json::from_str(body).expect("JSON");
@@ -161,6 +159,15 @@ async fn nothing_of_the_clients_request_reaches_the_browser() {
     }
 }
 
+/// Until a request waits for the state of the browser to change.
+async fn waits(sandbox: &Sandbox) {
+    eventually("a request waits", || match sandbox.target.upstream.subscribers() {
+        0 => Err("nobody does".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn json_waits_for_the_browser_as_a_session_does() {
     let mut world = World::new().await;
@@ -168,7 +175,7 @@ async fn json_waits_for_the_browser_as_a_session_does() {
     world.sandboxes.know(&sandbox);
     let edge = world.shared().await;
     let asked = tokio::spawn(async move { get(edge, "/sandboxes/one/json/version").await });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    waits(&sandbox).await;
     let browser = Browser::start("g").await;
     sandbox.ready(&browser);
     assert_eq!(asked.await.unwrap().status, 200);
@@ -209,7 +216,7 @@ async fn json_asks_the_new_browser_when_the_old_one_has_just_died() {
     let (edge, sandbox, browser) = world.one(true).await;
     browser.crash([]).await;
     let asked = tokio::spawn(async move { get(edge, "/sandboxes/one/json/version").await });
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    waits(&sandbox).await;
     sandbox.ended(Cause::Signalled { signal: 9 });
     let second = Browser::start("guid-2").await;
     sandbox.ready(&second);

@@ -1,13 +1,12 @@
 //! The events that come out of an edge, in their order, each taken once.
 
-use std::time::Duration;
-
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use eventlog::memory::MemoryStore;
 use eventlog::{Follower, LogName, LogOptions, ReadLimit, Step, Store};
 use serde_json::Value;
+use telemetry::events::ConfigChanged;
 use telemetry::metrics::registry;
 use telemetry::{Settings, Telemetry, TelemetryMetrics, TelemetryOwner};
 use tokio::time::timeout;
@@ -134,12 +133,16 @@ impl Events {
         all
     }
 
-    /// What else came, once everything that was begun has had time to be reported.
+    /// What else was reported before this call: everything in front of a mark that is set now.
     pub async fn rest(&mut self) -> Vec<String> {
+        self.telemetry.publish(None, ConfigChanged { changed: Vec::new() });
         let mut rest = Vec::new();
-        while let Ok(event) = timeout(Duration::from_millis(100), self.follow()).await {
-            rest.push(event.0.to_string());
+        loop {
+            let seen = self.next().await;
+            if seen.kind() == ConfigChanged::TYPE.name {
+                return rest;
+            }
+            rest.push(seen.0.to_string());
         }
-        rest
     }
 }
