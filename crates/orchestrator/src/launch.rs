@@ -15,6 +15,8 @@ use crate::ids::{LifecycleId, SandboxId};
 pub struct Plan {
     /// The id that the client chose.
     pub id: Option<SandboxId>,
+    /// Names the attempt.
+    pub request_id: Option<String>,
     /// The template's name.
     pub template: Arc<str>,
     /// Browser family.
@@ -118,6 +120,7 @@ impl Plan {
         }
         Ok(Self {
             id,
+            request_id: request.request_id,
             template: name.into(),
             flavour,
             flags,

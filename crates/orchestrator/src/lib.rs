@@ -1,4 +1,4 @@
-//! Sandbox lifecycle, drivers, TTL, REST API, node status, drain.
+#![doc = include_str!("../README.md")]
 
 pub mod browsers;
 pub mod config;

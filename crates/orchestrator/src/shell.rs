@@ -12,6 +12,7 @@ mod events;
 mod force;
 mod handles;
 mod lookup;
+mod requests;
 mod snapshot;
 mod start;
 mod status;
@@ -38,6 +39,7 @@ pub use self::force::{ForceError, ForceReason, ForceReport, Stuck};
 use self::handles::Handles;
 pub use self::handles::LifeStep;
 pub use self::lookup::{LiveSandbox, LookupError};
+use self::requests::Requests;
 pub use self::snapshot::{ListFilter, Page, Snapshot};
 pub use self::update::ChangeError;
 use crate::config::Config;
@@ -79,6 +81,7 @@ struct Core {
     node: Node,
     status_changed: Moment,
     registry: Registry<Arc<Handles>>,
+    requests: Requests,
     drain: DrainState,
 }
 
@@ -116,6 +119,7 @@ impl Orchestrator {
             node: Node::new(),
             status_changed: now(),
             registry,
+            requests: Requests::default(),
             drain: DrainState::default(),
         };
         let shared = Arc::new(Shared {

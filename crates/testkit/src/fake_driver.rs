@@ -4,6 +4,7 @@
 //! only in tokio's clock. Which behaviour applies is decided by a script that sees the point and
 //! the launch switches, so that a test can treat single sandboxes differently.
 
+mod calls;
 mod script;
 
 use std::collections::BTreeMap;
@@ -11,10 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use orchestrator::driver::{
-    BoxFuture, Capabilities, Driver, DriverEvent, EventSink, Flavour, GoneWhy, LaunchSpec,
-    LifecycleId, OnExit, ReclaimError, ReclaimReport, StartError, StopHow, StopReport,
+    Driver, DriverEvent, EventSink, GoneWhy, LaunchSpec, LifecycleId, OnExit, ReclaimError,
+    ReclaimReport,
 };
-use tokio_util::sync::CancellationToken;
 use upstream::{Cause, WsUrl};
 
 pub use self::script::{Act, At, Hold, Point};
@@ -213,193 +213,6 @@ impl FakeDriver {
             pid: None,
             start_time: self.start_time,
         }
-    }
-
-    /// Does what the script says at a point; an error is what the step fails with.
-    async fn at(&self, point: Point, lifecycle: &LifecycleId) -> Result<(), String> {
-        let act = {
-            let state = lock(&self.state);
-            let flags = state.instances.get(lifecycle).map(|instance| instance.spec.flags.clone());
-            drop(state);
-            let flags = flags.unwrap_or_default();
-            let at = At { point, lifecycle, flags: &flags };
-            lock(&self.script).as_ref().map_or(Act::Go, |script| script(&at))
-        };
-        match act {
-            Act::Go => Ok(()),
-            Act::Hold(hold) => {
-                hold.wait().await;
-                Ok(())
-            }
-            Act::Wait(time) => {
-                tokio::time::sleep(time).await;
-                Ok(())
-            }
-            Act::Hang => std::future::pending().await,
-            Act::Fail(text) => Err(text),
-            Act::Panic => panic!("the script panics at {point:?}"),
-            Act::EndBrowser(cause) => {
-                match point {
-                    // Before its first answer an end is the failure of the start, not a crash.
-                    Point::StartPrepared | Point::StartSpawned => self.forget_browser(lifecycle),
-                    Point::StartReady | Point::StopBegin | Point::StopCleanup | Point::Cancel => {
-                        self.end_browser(lifecycle, cause).await;
-                    }
-                }
-                Ok(())
-            }
-        }
-    }
-
-    async fn run_start(&self, spec: LaunchSpec, events: EventSink) -> Result<(), StartError> {
-        let lifecycle = spec.lifecycle.clone();
-        {
-            let mut state = lock(&self.state);
-            let instance = Instance {
-                spec,
-                events: events.clone(),
-                generation: 0,
-                alive: false,
-                stopped: false,
-                crashes: 0,
-            };
-            state.instances.insert(lifecycle.clone(), instance);
-        }
-        self.at(Point::StartPrepared, &lifecycle).await.map_err(StartError::Directory)?;
-        self.spawn(&lifecycle).ok_or(StartError::Cancelled)?;
-        let _ = events.send(DriverEvent::Starting { generation: 1 }).await;
-        self.at(Point::StartSpawned, &lifecycle).await.map_err(StartError::Spawn)?;
-        tokio::time::sleep(self.start_time).await;
-        if !self.is_alive(&lifecycle) && self.generation(&lifecycle) == 1 {
-            let cause = Cause::Signalled { signal: 9 };
-            return Err(StartError::Exited { cause, log_tail: "fake".to_owned() });
-        }
-        let _ = events.send(self.ready(&lifecycle)).await;
-        self.at(Point::StartReady, &lifecycle).await.map_err(StartError::Spawn)?;
-        if lock(&self.state).instances.contains_key(&lifecycle) {
-            Ok(())
-        } else {
-            Err(StartError::Cancelled)
-        }
-    }
-}
-
-impl Driver for FakeDriver {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { flavours: Flavour::ALL.to_vec(), isolation: "none" }
-    }
-
-    fn start(
-        &self,
-        spec: LaunchSpec,
-        events: EventSink,
-        cancel: CancellationToken,
-    ) -> BoxFuture<'_, Result<(), StartError>> {
-        Box::pin(async move {
-            let lifecycle = spec.lifecycle.clone();
-            lock(&self.state).counts.starts += 1;
-            let _call = Call::begin(self);
-            // A call that hangs or panics leaves what it has made, as a real one would.
-            let stubborn = {
-                let at = At { point: Point::Cancel, lifecycle: &lifecycle, flags: &spec.flags };
-                let act = lock(&self.script).as_ref().map_or(Act::Go, |script| script(&at));
-                matches!(act, Act::Hang)
-            };
-            let outcome = tokio::select! {
-                biased;
-                outcome = self.run_start(spec, events) => outcome,
-                () = cancel.cancelled(), if !stubborn => Err(StartError::Cancelled),
-            };
-            let mut state = lock(&self.state);
-            match &outcome {
-                Ok(()) => state.counts.started += 1,
-                Err(_) => {
-                    state.instances.remove(&lifecycle);
-                }
-            }
-            outcome
-        })
-    }
-
-    fn stop(&self, instance: LifecycleId, how: StopHow) -> BoxFuture<'_, StopReport> {
-        Box::pin(async move {
-            let _call = Call::begin(self);
-            let known = {
-                let mut state = lock(&self.state);
-                state.counts.stops += 1;
-                state.instances.get_mut(&instance).map(|found| {
-                    found.stopped = true;
-                    (found.alive, found.generation, found.events.clone())
-                })
-            };
-            let Some((alive, generation, events)) = known else { return StopReport::default() };
-            let mut report = StopReport::default();
-            if let Err(text) = self.at(Point::StopBegin, &instance).await {
-                report.errors.push(text);
-                return report;
-            }
-            if alive {
-                let cause = match how {
-                    StopHow::Graceful => Cause::Exited { code: 0 },
-                    StopHow::Fast => Cause::Signalled { signal: 15 },
-                };
-                if let Some(found) = lock(&self.state).instances.get_mut(&instance) {
-                    found.alive = false;
-                }
-                report.exit = Some(cause);
-                let exited = DriverEvent::BrowserExited {
-                    generation,
-                    cause,
-                    expected: true,
-                    uptime: Duration::from_secs(1),
-                    relaunch_in: None,
-                };
-                let _ = events.send(exited).await;
-            }
-            match self.at(Point::StopCleanup, &instance).await {
-                Ok(()) => {
-                    lock(&self.state).instances.remove(&instance);
-                }
-                Err(text) => report.errors.push(text),
-            }
-            report
-        })
-    }
-
-    fn kill(&self, instance: LifecycleId) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            let _call = Call::begin(self);
-            let mut state = lock(&self.state);
-            state.counts.kills += 1;
-            if let Some(found) = state.instances.get_mut(&instance) {
-                found.alive = false;
-                found.stopped = true;
-            }
-        })
-    }
-
-    fn reclaim(&self) -> BoxFuture<'_, Result<ReclaimReport, ReclaimError>> {
-        Box::pin(async move { lock(&self.reclaim).clone() })
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-}
-
-/// Counts a call for as long as it lasts, however it ends.
-struct Call<'a>(&'a FakeDriver);
-
-impl<'a> Call<'a> {
-    fn begin(driver: &'a FakeDriver) -> Self {
-        lock(&driver.state).counts.calls += 1;
-        Self(driver)
-    }
-}
-
-impl Drop for Call<'_> {
-    fn drop(&mut self) {
-        lock(&self.0.state).counts.calls -= 1;
     }
 }
 

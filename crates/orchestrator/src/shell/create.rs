@@ -1,6 +1,7 @@
 //! From a request to a ready sandbox.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lockkeeper_api::CreateRequest;
@@ -125,48 +126,64 @@ impl Orchestrator {
     async fn create_inner(&self, request: CreateRequest) -> Result<Snapshot, CreateError> {
         let shared = &self.shared;
         let plan = Plan::new(request, &shared.config, &shared.capabilities)?;
-        let known_id = plan.id.is_some();
-        let handles = shared.admit(plan)?;
-        let mut client = Client { shared, lifecycle: &handles.lifecycle, leaves: !known_id };
-        let mut progress = handles.progress.subscribe();
-        let settled = |state: &State| !matches!(state, State::Requested | State::Starting);
-        // The sender lives in `handles`, so the wait ends with a state.
-        let state = match progress.wait_for(|progress| settled(&progress.state)).await {
-            Ok(progress) => progress.state.clone(),
-            Err(_) => handles.progress.borrow().state.clone(),
+        let (id, lifecycle) = match shared.admit(plan)? {
+            Admitted::Waiting(handles) => {
+                let mut client = Client { shared, handles: &handles, leaves: !handles.id_is_known };
+                let mut progress = handles.progress.subscribe();
+                let over = |state: &State| !matches!(state, State::Requested | State::Starting);
+                // The sender lives in `handles`, so the wait ends with a state.
+                let _ = progress.wait_for(|progress| over(&progress.state)).await;
+                client.leaves = false;
+                (handles.sandbox.clone(), handles.lifecycle.clone())
+            }
+            Admitted::Ended(id, lifecycle) => (id, lifecycle),
         };
-        client.leaves = false;
-        let snapshot = self.snapshot_of(&handles.lifecycle);
-        match (snapshot, state.stop()) {
+        let Some(snapshot) = self.snapshot_of(id.as_str(), &lifecycle) else {
+            return Err(CreateError::Deleted("it has ended".to_owned()));
+        };
+        match snapshot.state().stop() {
             // It was ready; if it has ended since, the answer says so.
-            (Some(snapshot), _) if snapshot.record().ready.is_some() => Ok(snapshot),
-            (snapshot, Some(stop)) => Err(shared.create_error(stop, snapshot.as_ref())),
-            (Some(snapshot), None) => Ok(snapshot),
-            (None, None) => Err(CreateError::Deleted("it has ended".to_owned())),
+            _ if snapshot.record().ready.is_some() => Ok(snapshot),
+            Some(stop) => Err(shared.create_error(stop, &snapshot)),
+            None => Ok(snapshot),
         }
     }
+}
+
+/// What a create found when it was let in.
+enum Admitted {
+    /// A start that it now waits for, its own or, for a repeat, the first one.
+    Waiting(Arc<Handles>),
+    /// A repeat of a create that is over.
+    Ended(SandboxId, LifecycleId),
 }
 
 /// A client that waits for its sandbox.
 struct Client<'a> {
     shared: &'a Arc<Shared>,
-    lifecycle: &'a LifecycleId,
-    /// Whether its going away undoes the start.
+    handles: &'a Arc<Handles>,
+    /// Whether its going away undoes the start, if no other waits for it.
     leaves: bool,
 }
 
 impl Drop for Client<'_> {
     fn drop(&mut self) {
-        if self.leaves {
-            self.shared.apply(self.lifecycle, &Event::Abandoned);
-        }
+        let (handles, leaves) = (self.handles, self.leaves);
+        // Under the lock: a repeat that joins at this moment is counted before or after, not lost.
+        self.shared.change(|registry, now| {
+            let others = handles.clients.fetch_sub(1, Ordering::Relaxed) - 1;
+            match leaves && others == 0 {
+                true => registry.apply(&handles.lifecycle, &Event::Abandoned, now),
+                false => Vec::new(),
+            }
+        });
     }
 }
 
 impl Shared {
     /// Door, server pass, id, capacity and start slot, in this order and in one step; then the task
     /// that the pass moves into.
-    fn admit(self: &Arc<Self>, plan: Plan) -> Result<Arc<Handles>, CreateError> {
+    fn admit(self: &Arc<Self>, plan: Plan) -> Result<Admitted, CreateError> {
         let new = NewSandbox {
             id: plan.id.clone().unwrap_or_else(SandboxId::random),
             lifecycle: random_lifecycle(),
@@ -182,13 +199,24 @@ impl Shared {
         let (id, lifecycle) = (new.id.clone(), new.lifecycle.clone());
         let mut core = self.lock();
         let now = now();
+        if let Some((id, first)) = plan.request_id.as_deref().and_then(|id| core.made_by(id)) {
+            // A repeat is no new work: it gets the first outcome, whatever the door says.
+            return Ok(match core.registry.by_lifecycle(&first) {
+                Some(sandbox) => {
+                    sandbox.handle.clients.fetch_add(1, Ordering::Relaxed);
+                    Admitted::Waiting(Arc::clone(&sandbox.handle))
+                }
+                None => Admitted::Ended(id, first),
+            });
+        }
         core.node.admit()?;
         let pass = self.server_gate.enter_owned().map_err(|_| DoorRefusal::Draining)?;
         core.registry.may_admit(&new, now.instant)?;
         let publisher = Publisher::new(plan.on_crash == OnExit::Relaunch);
         let metrics = self.metrics.as_ref();
         let upstream = publisher.upstream();
-        let handles = Handles::new(id, lifecycle, State::Requested, upstream, metrics);
+        let mut handles = Handles::new(id, lifecycle, State::Requested, upstream, metrics);
+        handles.id_is_known = plan.id.is_some();
         let handles = Arc::new(handles);
         if core.registry.admit(new, Arc::clone(&handles), now)? == Admission::Starting {
             handles.progress.send_modify(|progress| progress.state = State::Starting);
@@ -197,20 +225,24 @@ impl Shared {
                 events::created(self, &sandbox.record);
             }
         }
+        if let Some(request) = plan.request_id.clone() {
+            core.note_request(request, &handles);
+        }
+        handles.clients.fetch_add(1, Ordering::Relaxed);
         self.settled(&mut core);
         drop(core);
         let life = task::Life::new(Arc::clone(self), Arc::clone(&handles), publisher);
         self.tasks.spawn(life.run(plan, pass));
-        Ok(handles)
+        Ok(Admitted::Waiting(handles))
     }
 
     /// What a start that came to nothing means to the client that waits for it.
-    fn create_error(&self, stop: &Stop, snapshot: Option<&Snapshot>) -> CreateError {
+    fn create_error(&self, stop: &Stop, snapshot: &Snapshot) -> CreateError {
         match stop.reason {
             // The client is still here, so it was not its leaving that cancelled the start.
             StopReason::StartCancelled => {
-                let waited = snapshot.map_or(Duration::ZERO, Snapshot::age);
-                CreateError::QueueTimeout { waited, retry: self.lock().registry.busy_hint() }
+                let (waited, retry) = (snapshot.age(), self.lock().registry.busy_hint());
+                CreateError::QueueTimeout { waited, retry }
             }
             StopReason::Request => CreateError::Deleted(stop.detail.clone()),
             StopReason::StartTimeout => CreateError::Timeout(self.config.create_timeout),

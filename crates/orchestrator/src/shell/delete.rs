@@ -89,7 +89,7 @@ impl Orchestrator {
                 progress.wait_for(|p| p.state.word() == SandboxState::Stopped).await
             }
         };
-        self.snapshot_of(&handles.lifecycle).ok_or_else(|| unknown(id))
+        self.snapshot_of(id, &handles.lifecycle).ok_or_else(|| unknown(id))
     }
 }
 

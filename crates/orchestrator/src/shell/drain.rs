@@ -62,8 +62,9 @@ impl From<DrainRequest> for OperatorDrain {
 }
 
 impl DrainState {
-    pub(super) fn phase(&self) -> &'static str {
-        self.phase.unwrap_or(if self.operator.is_some() { "draining" } else { "serving" })
+    /// The step of a shutdown, if one has begun.
+    pub(super) fn phase(&self) -> Option<&'static str> {
+        self.phase
     }
 
     pub(super) fn deadline_wall(&self) -> Option<SystemTime> {

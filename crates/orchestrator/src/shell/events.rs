@@ -145,7 +145,7 @@ pub(super) fn drain_started(shared: &Shared, core: &Core) {
     let event = DrainStarted {
         trigger: DrainTrigger::Api,
         deadline_ms: operator.deadline.map(Millis),
-        phase: Text::from(core.drain.phase()),
+        phase: Text::from(core.phase()),
         elapsed_ms: Millis(Duration::ZERO),
         live: counts.live,
         starting: counts.starting,

@@ -74,6 +74,10 @@ pub(super) struct Handles {
     pub(super) sessions: Keeper,
     pub(super) gate: Gate,
     detail: watch::Sender<Option<ContextDetail>>,
+    /// Whether the client chose its id, so that it can find it again.
+    pub(super) id_is_known: bool,
+    /// Clients that wait for it to be ready. Changed under the lock only.
+    pub(super) clients: AtomicU64,
     sessions_cut: AtomicU64,
     end: Mutex<EndFacts>,
     end_told: AtomicBool,
@@ -98,6 +102,8 @@ impl Handles {
             gate: sessions.gate(),
             sessions,
             detail: watch::Sender::new(None),
+            id_is_known: false,
+            clients: AtomicU64::new(0),
             sessions_cut: AtomicU64::new(0),
             end: Mutex::new(EndFacts::default()),
             end_told: AtomicBool::new(false),

@@ -151,13 +151,14 @@ impl Orchestrator {
         }
     }
 
-    /// The sandbox of that incarnation, or what is remembered of it.
-    pub(super) fn snapshot_of(&self, lifecycle: &LifecycleId) -> Option<Snapshot> {
+    /// That incarnation of the sandbox, or what is remembered of it.
+    pub(super) fn snapshot_of(&self, id: &str, lifecycle: &LifecycleId) -> Option<Snapshot> {
         let core = self.shared.lock();
-        if let Some(sandbox) = core.registry.by_lifecycle(lifecycle) {
+        let sandbox = core.registry.sandbox(id).filter(|s| s.record.lifecycle == *lifecycle);
+        if let Some(sandbox) = sandbox {
             return Some(Snapshot::of_sandbox(sandbox, now()));
         }
-        let tomb = core.registry.tombstones().find(|tomb| tomb.record.lifecycle == *lifecycle);
+        let tomb = core.registry.tombstone(id).filter(|t| t.record.lifecycle == *lifecycle);
         tomb.map(|tomb| Snapshot::of_tombstone(tomb, now()))
     }
 

@@ -65,7 +65,7 @@ impl Orchestrator {
             status: core.node.status(),
             accepting: core.node.accepting(),
             changed_at_ms: unix_ms(core.status_changed.wall),
-            phase: core.drain.phase().to_owned(),
+            phase: core.phase().to_owned(),
             drain_deadline_ms: core.drain.deadline_wall().map(|at: SystemTime| unix_ms(at)),
             capacity: Capacity { max: config.max_sandboxes as u64, used: tally.lifecycles },
             slots: Slots {
@@ -80,6 +80,17 @@ impl Orchestrator {
             templates: config.template_names().into_iter().map(str::to_owned).collect(),
             default_ttl_ms: millis(config.default_ttl),
             max_ttl_ms: millis(config.max_ttl),
+        }
+    }
+}
+
+impl Core {
+    /// What the node does, as a word: the step of a shutdown, an operator's drain, or serving.
+    pub(super) fn phase(&self) -> &'static str {
+        match (self.drain.phase(), self.node.status()) {
+            (Some(step), _) => step,
+            (None, NodeStatus::Draining) => "draining",
+            (None, NodeStatus::Healthy | NodeStatus::Standby | NodeStatus::Unhealthy) => "serving",
         }
     }
 }

@@ -50,6 +50,6 @@ impl Orchestrator {
             shared.settled(&mut core);
             lifecycle
         };
-        self.snapshot_of(&lifecycle).ok_or_else(|| UpdateError::Unknown(id.to_owned()).into())
+        self.snapshot_of(id, &lifecycle).ok_or_else(|| UpdateError::Unknown(id.to_owned()).into())
     }
 }

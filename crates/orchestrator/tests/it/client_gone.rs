@@ -96,3 +96,67 @@ async fn a_drain_does_not_wait_for_a_client_that_left() {
     world.node.wait_cleanup().await;
     world.nothing_left().await;
 }
+
+fn attempt(name: &str) -> CreateRequest {
+    CreateRequest { request_id: Some(name.to_owned()), ..CreateRequest::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_of_a_create_gets_the_first_outcome() {
+    let (world, hold) = held_at(Point::StartSpawned).await;
+    let first = world.creating(attempt("try-1"));
+    hold.reached(1).await;
+    let during = world.creating(attempt("try-1"));
+    settle().await;
+    world.node.begin_server_drain(None);
+    hold.release();
+    let first = first.await.unwrap().unwrap();
+    let during = during.await.unwrap().unwrap();
+    let after = world.node.create(attempt("try-1")).await.unwrap();
+    let made = first.record().lifecycle.clone();
+    assert_eq!((&during.record().lifecycle, &after.record().lifecycle), (&made, &made));
+    assert_eq!(world.driver.counts().starts, 1);
+    world.delete(first.record().id.as_str()).await;
+    let ended = world.node.create(attempt("try-1")).await.unwrap();
+    assert_eq!(ended.state().word(), SandboxState::Stopped);
+    assert_eq!(world.node.create(attempt("try-2")).await.unwrap_err().kind(), "door");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_goes_on_while_any_of_its_clients_waits() {
+    let (world, hold) = held_at(Point::StartSpawned).await;
+    let first = world.creating(attempt("try-1"));
+    hold.reached(1).await;
+    let repeat = world.creating(attempt("try-1"));
+    settle().await;
+    first.abort();
+    settle().await;
+    assert_eq!(world.node.drain_counts().starting, 1);
+    hold.release();
+    repeat.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_after_everybody_left_starts_anew() {
+    let (world, hold) = held_at(Point::StartSpawned).await;
+    let first = world.creating(attempt("try-1"));
+    hold.reached(1).await;
+    first.abort();
+    world.nothing_left().await;
+    hold.release();
+    world.node.create(attempt("try-1")).await.unwrap();
+    assert_eq!(world.driver.counts().starts, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_of_a_failed_create_gets_its_failure() {
+    let world = World::open().await;
+    world.driver.script(|at| match at.point {
+        Point::StartSpawned => Act::Fail("no".to_owned()),
+        _ => Act::Go,
+    });
+    let first = world.node.create(attempt("try-1")).await.unwrap_err();
+    world.driver.script(|_| Act::Go);
+    assert_eq!(world.node.create(attempt("try-1")).await.unwrap_err(), first);
+    assert_eq!(world.driver.counts().starts, 1);
+}

@@ -10,6 +10,7 @@ mod ends;
 mod events;
 mod force;
 mod rest;
+mod scale;
 mod status;
 mod stress;
 mod world;
