@@ -1,0 +1,86 @@
+use std::ffi::OsString;
+
+use service::settings::{Invocation, Mistakes, load};
+use telemetry::words::UpstreamSource;
+
+use super::*;
+
+struct Variables(Vec<(&'static str, &'static str)>);
+
+impl Environment for Variables {
+    fn variables(&self) -> Vec<(OsString, OsString)> {
+        self.0.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect()
+    }
+}
+
+fn read(variables: &[(&'static str, &'static str)]) -> Result<Values, Mistakes> {
+    match load(&table(), [], &Variables(variables.to_vec()))? {
+        Invocation::Run(values) => Ok(values),
+        Invocation::Print(text) => panic!("printed {text}"),
+    }
+}
+
+const LOG: (&str, &str) = ("LOCKKEEPER_BROWSER_LOG", "/log");
+const FILE: (&str, &str) = ("LOCKKEEPER_BROWSER_PORT_FILE", "/profile/DevToolsActivePort");
+const PLACE: (&str, &str) = ("LOCKKEEPER_BROWSER_ADDRESS", "browser:9222");
+const URL: (&str, &str) = ("LOCKKEEPER_BROWSER_URL", "ws://browser:9222/devtools/browser/4f2a");
+
+#[test]
+fn each_way_to_find_the_browser_has_its_own_source() {
+    for (variable, word, expected) in [
+        (LOG, UpstreamSource::LogFollow, true),
+        (FILE, UpstreamSource::PortFile, false),
+        (PLACE, UpstreamSource::HttpPoll, false),
+        (URL, UpstreamSource::Fixed, false),
+    ] {
+        let values = read(&[variable]).expect("good settings");
+        let (found, restart) = source(&values);
+        assert_eq!((found.word(), restart), (word, expected));
+        let values = read(&[variable, ("LOCKKEEPER_RESTART_EXPECTED", "true")]).expect("good");
+        assert!(source(&values).1, "{word} did not take the setting");
+    }
+}
+
+#[test]
+fn no_way_and_two_ways_to_find_the_browser_are_mistakes() {
+    let none = read(&[]).expect_err("no source").to_string();
+    assert!(none.contains("nothing says where the browser is"), "{none}");
+    let two = read(&[LOG, URL]).expect_err("two sources").to_string();
+    assert!(two.contains("BROWSER_LOG, BROWSER_URL are all set"), "{two}");
+}
+
+#[test]
+fn what_the_edge_is_told_is_valid_at_both_ends_of_every_range() {
+    for extra in [
+        [("LOCKKEEPER_RESTART_WAIT", "300ms"), ("LOCKKEEPER_HOLD_MAX", "1ms")],
+        [("LOCKKEEPER_RESTART_WAIT", "10m"), ("LOCKKEEPER_HOLD_MAX", "10m")],
+        [("LOCKKEEPER_MAX_SESSIONS", "1"), ("LOCKKEEPER_HOLD_MAX", "10s")],
+    ] {
+        let values = read(&[LOG, extra[0], extra[1]]).expect("good settings");
+        assert_eq!(edge(&values).validate(), Ok(()), "{extra:?}");
+    }
+}
+
+#[test]
+fn the_public_address_and_its_proxies_reach_the_edge() {
+    let public = ("LOCKKEEPER_PUBLIC_URL", "https://example.org:444/browser/");
+    let proxies = ("LOCKKEEPER_TRUSTED_PROXIES", "10.0.0.0/8,::1");
+    let settings = edge(&read(&[LOG, public, proxies]).expect("good settings"));
+    let url = settings.public_url.expect("a public address");
+    assert_eq!((url.tls, &*url.authority, &*url.prefix), (true, "example.org:444", "/browser"));
+    assert_eq!(settings.trusted_proxies.len(), 2);
+}
+
+#[test]
+fn a_listener_outside_this_machine_needs_a_token() {
+    let open = ("LOCKKEEPER_API_LISTEN", "0.0.0.0:9223");
+    let error = read(&[LOG, open]).expect_err("it is open").to_string();
+    assert!(error.contains("API_LISTEN 0.0.0.0:9223") && error.contains("TOKEN"), "{error}");
+    assert!(read(&[LOG, open, ("LOCKKEEPER_TOKEN", "secret")]).is_ok());
+}
+
+#[test]
+fn a_shutdown_has_an_end_by_default() {
+    let settings = shutdown(&read(&[LOG]).expect("good settings"));
+    assert!(settings.budget().total().is_some(), "{settings:?}");
+}

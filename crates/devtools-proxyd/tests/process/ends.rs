@@ -1,0 +1,175 @@
+//! How sessions end, and how the sidecar itself does.
+
+use std::time::{Duration, Instant};
+
+use lockkeeper_tests::{Cdp, Ended, Outcome, must};
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::browser::Supervisor;
+use crate::serves::{beside, text};
+use crate::{PATIENCE, sidecar};
+
+/// An open session whose browser has answered.
+fn session(url: &str) -> Result<Cdp, String> {
+    let mut cdp = Cdp::open(url)?;
+    cdp.command("Browser.getVersion", &json!({}))?;
+    Ok(cdp)
+}
+
+pub(crate) fn a_restarted_browser_closes_its_sessions_with_1012_and_the_address_stays() -> Outcome {
+    let supervisor = Supervisor::new().map_err(text)?;
+    let first = supervisor.start().map_err(text)?;
+    let sidecar = beside(&supervisor, &[])?;
+    let events = sidecar.events()?;
+    let mut cdp = session(&sidecar.ws_base())?;
+    first.kill().map_err(text)?;
+    let killed = Instant::now();
+    let _second = supervisor.start().map_err(text)?;
+    let end = cdp.wait_end(PATIENCE)?;
+    let told = killed.elapsed();
+    must!(end == Ended::Close(1012, "browser restarting, reconnect".into()), "{end:?}");
+    must!(told < Duration::from_secs(1), "told only after {told:?}");
+    let end = events.wait_count("cdp_disconnect", 1, PATIENCE)?.remove(0);
+    let data = &end["data"];
+    must!(data["reason"] == "upstream_changed", "{end}");
+    must!(data["detail"] == "browser_restarted", "{end}");
+    must!(data["generation"] == 1 && data["new_generation"] == 2, "{end}");
+    session(&sidecar.ws_base())?.close(1000)?;
+
+    let restarted = events.wait_count("browser_restarted", 1, PATIENCE)?.remove(0);
+    let data = &restarted["data"];
+    must!(data["generation"] == 2 && data["previous_generation"] == 1, "{restarted}");
+    must!(data["sessions_cut"] == 1, "{restarted}");
+    must!(events.of("browser_started").len() == 2, "{:?}", events.all());
+    for exited in events.of("browser_exited") {
+        must!(exited["data"]["exit"]["kind"] == "unknown_exit", "{exited}");
+    }
+    Ok(())
+}
+
+pub(crate) fn a_browser_that_never_comes_back_is_unreachable() -> Outcome {
+    let supervisor = Supervisor::new().map_err(text)?;
+    let browser = supervisor.start().map_err(text)?;
+    let quick = [("LOCKKEEPER_RESTART_WAIT", "1s"), ("LOCKKEEPER_HOLD_MAX", "500ms")];
+    let sidecar = beside(&supervisor, &quick)?;
+    let events = sidecar.events()?;
+    // A client is held for half a second only.
+    events.wait_count("browser_started", 1, PATIENCE)?;
+    let mut cdp = session(&sidecar.ws_base())?;
+    browser.kill().map_err(text)?;
+    let killed = Instant::now();
+    let end = cdp.wait_end(PATIENCE)?;
+    // The writer of a log is a supervisor, so a client that asks again does right.
+    must!(matches!(end, Ended::Close(1012, _)), "{end:?}");
+    let end = events.wait_count("cdp_disconnect", 1, PATIENCE)?.remove(0);
+    let decided = killed.elapsed();
+    must!(end["data"]["reason"] == "upstream_error", "{end}");
+    must!(end["data"]["detail"] == "browser_unreachable", "{end}");
+    let window = Duration::from_millis(900)..Duration::from_millis(2500);
+    must!(window.contains(&decided), "decided after {decided:?}");
+    let exited = events.wait_count("browser_exited", 1, PATIENCE)?.remove(0);
+    must!(exited["data"]["sessions"] == 1 && exited["data"]["expected"] == false, "{exited}");
+    let refused = Cdp::open_with(&sidecar.ws_base(), &[]).err().map(|refused| refused.status());
+    must!(refused == Some(503), "an upgrade was answered {refused:?}");
+    must!(sidecar.call("GET", "/readyz", None)?.status == 503, "no client can be served");
+    Ok(())
+}
+
+pub(crate) fn sigterm_closes_every_session_with_1001_and_exits_with_0() -> Outcome {
+    let supervisor = Supervisor::new().map_err(text)?;
+    let mut browser = supervisor.start().map_err(text)?;
+    let mut sidecar = beside(&supervisor, &[])?;
+    let events = sidecar.events()?;
+    let mut sessions = [session(&sidecar.ws_base())?, session(&sidecar.ws_base())?];
+    sidecar.signal(Signal::SIGTERM);
+    let asked = Instant::now();
+    for cdp in &mut sessions {
+        let end = cdp.wait_end(PATIENCE)?;
+        must!(end == Ended::Close(1001, "node draining".into()), "{end:?}");
+    }
+    let status = sidecar.wait_exit(PATIENCE)?;
+    let took = asked.elapsed();
+    must!(status.code() == Some(0), "{status}; its log:\n{}", sidecar.log());
+    must!(took < Duration::from_secs(2), "it took {took:?}; its log:\n{}", sidecar.log());
+    events.wait_end(PATIENCE)?;
+    let ended = events.of("cdp_disconnect");
+    must!(ended.len() == 2, "{ended:?}");
+    for event in ended {
+        must!(event["data"]["reason"] == "context_cancelled", "{event}");
+        must!(event["data"]["detail"] == "node_drain", "{event}");
+    }
+    must!(events.of("browser_exited").is_empty(), "the browser did not end: {:?}", events.all());
+    must!(events.of("drain_finished").len() == 1, "{:?}", events.all());
+    must!(browser.is_alive(), "the browser is somebody else's and must go on");
+    Ok(())
+}
+
+pub(crate) fn a_draining_sidecar_refuses_new_sockets_at_once() -> Outcome {
+    let supervisor = Supervisor::new().map_err(text)?;
+    let _browser = supervisor.start().map_err(text)?;
+    let mut sidecar = beside(&supervisor, &[("LOCKKEEPER_SHUTDOWN_DRAIN_TIMEOUT", "10s")])?;
+    let events = sidecar.events()?;
+    // It does not answer its Close, so the drain lasts as long as one may wait for that.
+    let silent = session(&sidecar.ws_base())?;
+    sidecar.signal(Signal::SIGTERM);
+    events.wait_for("the drain", PATIENCE, |e| {
+        e["type"] == "drain_progress" && e["data"]["phase"] == "wait_live"
+    })?;
+    let refused = Cdp::open_with(&sidecar.ws_base(), &[]).err();
+    let status = refused.as_ref().map(lockkeeper_tests::Refused::status);
+    must!(status == Some(503), "an upgrade was answered {status:?}; {}", sidecar.log());
+    let refused = events.wait_count("cdp_refused", 1, PATIENCE)?.remove(0);
+    must!(refused["data"]["reason"] == "context_cancelled", "{refused}");
+    must!(refused["data"]["detail"] == "node_drain", "{refused}");
+    let ready = sidecar.call("GET", "/readyz", None)?;
+    must!(ready.body["status"] == "draining", "{ready:?}");
+    let status = sidecar.wait_exit(PATIENCE)?;
+    must!(status.code() == Some(0), "{status}; its log:\n{}", sidecar.log());
+    drop(silent);
+    Ok(())
+}
+
+pub(crate) fn a_second_signal_forces_the_end() -> Outcome {
+    let supervisor = Supervisor::new().map_err(text)?;
+    let _browser = supervisor.start().map_err(text)?;
+    let mut sidecar = beside(&supervisor, &[("LOCKKEEPER_SHUTDOWN_DRAIN_TIMEOUT", "1m")])?;
+    let events = sidecar.events()?;
+    let silent = session(&sidecar.ws_base())?;
+    sidecar.signal(Signal::SIGTERM);
+    events.wait_for("the drain", PATIENCE, |e| {
+        e["type"] == "drain_progress" && e["data"]["phase"] == "wait_live"
+    })?;
+    // Signals that come at once are one.
+    let until = Instant::now() + PATIENCE;
+    while events.of("drain_forced").is_empty() && Instant::now() < until {
+        sidecar.signal(Signal::SIGINT);
+        std::thread::sleep(Duration::from_millis(250));
+        if !events.of("drain_finished").is_empty() {
+            break;
+        }
+    }
+    let forced = events.wait_count("drain_forced", 1, PATIENCE)?.remove(0);
+    must!(forced["data"]["cause"] == "second_signal", "{forced}");
+    must!(forced["data"]["sessions"] == 1, "{forced}");
+    let status = sidecar.wait_exit(PATIENCE)?;
+    must!(status.code() == Some(0), "{status}; its log:\n{}", sidecar.log());
+    drop(silent);
+    Ok(())
+}
+
+pub(crate) fn every_mistake_in_the_settings_is_named_and_nothing_starts() -> Outcome {
+    let (status, log) = sidecar()
+        .env("LOCKKEEPER_SANDBOX_ID", "Not--An-Id")
+        .env("LOCKKEEPER_BROWSER_LOG_FORM", "xml")
+        .env("LOCKKEEPER_RESTART_WAIT", "ten")
+        .env("LOCKKEEPER_API_LISTEN", "0.0.0.0:0")
+        .run_to_end(PATIENCE)?;
+    must!(status.code() == Some(64), "{status}: {log}");
+    let named = ["SANDBOX_ID", "BROWSER_LOG_FORM", "RESTART_WAIT", "TOKEN", "where the browser is"];
+    for name in named {
+        must!(log.contains(name), "{name} is not named in: {log}");
+    }
+    must!(log.contains("5 mistakes"), "{log}");
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! The sidecar as a real process beside a real browser that the test starts. Where no browser is
+//! installed, the tests that need one show as ignored.
+
+mod browser;
+mod ends;
+mod serves;
+
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Trial};
+use lockkeeper_tests::Outcome;
+use testkit::daemon::Options;
+
+/// Longer than anything here takes, so that only a hang reaches it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+type Fact = (&'static str, fn() -> Outcome);
+
+/// Names functions as facts, so that the name in the report is the name in the code.
+macro_rules! facts {
+    ($($module:ident::$name:ident),+ $(,)?) => {
+        &[$((stringify!($name), $module::$name)),+]
+    };
+}
+
+const WITH_A_BROWSER: &[Fact] = facts![
+    serves::json_is_rewritten_and_any_path_is_the_browser,
+    serves::every_source_reaches_the_browser,
+    serves::a_page_has_a_socket_of_its_own,
+    serves::a_client_is_held_until_the_browser_comes,
+    ends::a_restarted_browser_closes_its_sessions_with_1012_and_the_address_stays,
+    ends::a_browser_that_never_comes_back_is_unreachable,
+    ends::sigterm_closes_every_session_with_1001_and_exits_with_0,
+    ends::a_draining_sidecar_refuses_new_sockets_at_once,
+    ends::a_second_signal_forces_the_end,
+];
+
+const ALONE: &[Fact] = facts![
+    serves::without_a_browser_it_is_healthy_and_not_ready,
+    serves::the_token_guards_the_browser_and_the_events,
+    ends::every_mistake_in_the_settings_is_named_and_nothing_starts,
+];
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let trial = |(name, run): &Fact| {
+        let run = *run;
+        Trial::test(*name, move || run().map_err(Into::into))
+    };
+    let missing = !browser::is_installed();
+    let with = WITH_A_BROWSER.iter().map(|fact| trial(fact).with_ignored_flag(missing));
+    let trials = with.chain(ALONE.iter().map(trial)).collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// A sidecar on a free port.
+pub(crate) fn sidecar() -> Options {
+    Options::new(env!("CARGO_BIN_EXE_devtools-proxyd"))
+}

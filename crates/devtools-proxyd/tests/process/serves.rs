@@ -1,0 +1,160 @@
+//! What clients get while the browser is there, or about to come.
+
+use std::net::TcpListener;
+use std::time::Instant;
+
+use lockkeeper_tests::{Cdp, Outcome, must};
+use serde_json::json;
+use testkit::daemon::Daemon;
+
+use crate::browser::Supervisor;
+use crate::{PATIENCE, sidecar};
+
+/// A sidecar that reads the supervisor's log.
+pub(crate) fn beside(supervisor: &Supervisor, more: &[(&str, &str)]) -> Result<Daemon, String> {
+    let log = supervisor.log().display().to_string();
+    let options = sidecar().env("LOCKKEEPER_BROWSER_LOG", log);
+    more.iter().fold(options, |options, (name, value)| options.env(name, *value)).start()
+}
+
+pub(crate) fn text(error: std::io::Error) -> String {
+    error.to_string()
+}
+
+pub(crate) fn json_is_rewritten_and_any_path_is_the_browser() -> Outcome {
+    let supervisor = Supervisor::new().map_err(text)?;
+    let _browser = supervisor.start().map_err(text)?;
+    let sidecar = beside(&supervisor, &[])?;
+    let base = sidecar.ws_base();
+    let version = sidecar.call("GET", "/json/version/", None)?;
+    must!(version.status == 200, "{version:?}");
+    let url = version.body["webSocketDebuggerUrl"].as_str().unwrap_or_default();
+    must!(url == format!("{base}/devtools/browser/browser"), "{}", version.body);
+    let announced = supervisor.announced().ok_or("the log has no announcement")?;
+    let guid = announced.rsplit('/').next().unwrap_or_default();
+    must!(!version.body.to_string().contains(guid), "the browser's own id is in {}", version.body);
+
+    for path in ["/devtools/browser/browser", "/devtools/browser/4f2a", "/", "/any/path?q=1"] {
+        let mut cdp = Cdp::open(&format!("{base}{path}"))?;
+        let answer = cdp.command("Browser.getVersion", &json!({}))?;
+        let product = answer["product"].as_str().unwrap_or_default();
+        must!(product.contains("Chrome/"), "{path}: {answer}");
+        cdp.close(1000)?;
+    }
+    let events = sidecar.events()?;
+    let started = events.wait_count("browser_started", 1, PATIENCE)?;
+    must!(started[0]["data"]["upstream_source"] == "log_follow", "{}", started[0]);
+    must!(started[0]["sandbox"] == "browser", "{}", started[0]);
+    let ended = events.wait_count("cdp_disconnect", 4, PATIENCE)?;
+    for event in ended {
+        must!(event["data"]["reason"] == "client_close", "{event}");
+    }
+    for event in events.of("cdp_connect") {
+        must!(event["data"]["addressing"] == "sidecar", "{event}");
+    }
+    let metrics = sidecar.call("GET", "/metrics", None)?.body.to_string();
+    must!(metrics.contains("upstream_phase{phase=\\\"ready\\\"} 1"), "{metrics}");
+    must!(sidecar.call("GET", "/readyz", None)?.status == 200, "there is a browser");
+    Ok(())
+}
+
+pub(crate) fn a_page_has_a_socket_of_its_own() -> Outcome {
+    let supervisor = Supervisor::new().map_err(text)?;
+    let _browser = supervisor.start().map_err(text)?;
+    let sidecar = beside(&supervisor, &[])?;
+    let list = sidecar.call("GET", "/json/list", None)?;
+    let page = list.body.as_array().and_then(|list| list.iter().find(|t| t["type"] == "page"));
+    let url = page.and_then(|page| page["webSocketDebuggerUrl"].as_str());
+    let url = url.ok_or_else(|| format!("no page in {}", list.body))?;
+    must!(url.starts_with(&format!("{}/devtools/page/", sidecar.ws_base())), "{url}");
+    let mut cdp = Cdp::open(url)?;
+    let answer = cdp.command("Runtime.evaluate", &json!({ "expression": "6 * 7" }))?;
+    must!(answer["result"]["value"] == 42, "{answer}");
+    Ok(())
+}
+
+pub(crate) fn every_source_reaches_the_browser() -> Outcome {
+    let supervisor = Supervisor::on_one_port().map_err(text)?;
+    let mut browser = supervisor.start().map_err(text)?;
+    let until = Instant::now() + PATIENCE;
+    // The whole address is needed before the last of them can be started.
+    let url = loop {
+        match supervisor.announced() {
+            Some(url) => break url,
+            None if Instant::now() > until => {
+                return Err(format!("no announcement; alive: {}", browser.is_alive()));
+            }
+            None => std::thread::sleep(std::time::Duration::from_millis(10)),
+        }
+    };
+    let place = format!("127.0.0.1:{}", supervisor.port());
+    for (name, value, word) in [
+        ("LOCKKEEPER_BROWSER_LOG", supervisor.log().display().to_string(), "log_follow"),
+        ("LOCKKEEPER_BROWSER_PORT_FILE", supervisor.port_file().display().to_string(), "port_file"),
+        ("LOCKKEEPER_BROWSER_ADDRESS", place, "http_poll"),
+        ("LOCKKEEPER_BROWSER_URL", url, "fixed"),
+    ] {
+        let sidecar = sidecar().env(name, value).start()?;
+        let mut cdp = Cdp::open(&sidecar.ws_base()).map_err(|error| format!("{word}: {error}"))?;
+        cdp.command("Browser.getVersion", &json!({}))?;
+        let started = sidecar.events()?.wait_count("browser_started", 1, PATIENCE)?;
+        must!(started[0]["data"]["upstream_source"] == word, "{}", started[0]);
+        must!(started[0]["data"]["adopted"] == true, "{}", started[0]);
+    }
+    Ok(())
+}
+
+pub(crate) fn a_client_is_held_until_the_browser_comes() -> Outcome {
+    let supervisor = Supervisor::new().map_err(text)?;
+    let sidecar = beside(&supervisor, &[("LOCKKEEPER_HOLD_MAX", "20s")])?;
+    let url = sidecar.ws_base();
+    let client = std::thread::spawn(move || Cdp::open(&url).map(drop));
+    let _browser = supervisor.start().map_err(text)?;
+    client.join().map_err(|_| "the client panicked")??;
+    let connect = sidecar.events()?.wait_count("cdp_connect", 1, PATIENCE)?;
+    must!(connect[0]["data"]["hold_ms"].as_f64() > Some(0.0), "{}", connect[0]);
+    Ok(())
+}
+
+/// A place where nothing listens.
+fn nobody() -> Result<String, String> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(text)?;
+    Ok(listener.local_addr().map_err(text)?.to_string())
+}
+
+pub(crate) fn without_a_browser_it_is_healthy_and_not_ready() -> Outcome {
+    let sidecar = sidecar()
+        .env("LOCKKEEPER_BROWSER_ADDRESS", nobody()?)
+        .env("LOCKKEEPER_HOLD_MAX", "200ms")
+        .start()?;
+    must!(sidecar.call("GET", "/healthz", None)?.status == 200, "it works");
+    let ready = sidecar.call("GET", "/readyz", None)?;
+    must!(ready.status == 503 && ready.body["status"] == "no_browser", "{ready:?}");
+    let refused = Cdp::open_with(&sidecar.ws_base(), &[]).err().map(|refused| refused.status());
+    must!(refused == Some(503), "the upgrade was answered {refused:?}");
+    let refused = sidecar.events()?.wait_count("cdp_refused", 1, PATIENCE)?;
+    must!(refused[0]["data"]["detail"] == "browser_unreachable", "{}", refused[0]);
+    let plain = sidecar.call("GET", "/any/path", None)?;
+    must!(plain.status == 426, "a path of the browser without an upgrade: {plain:?}");
+    Ok(())
+}
+
+pub(crate) fn the_token_guards_the_browser_and_the_events() -> Outcome {
+    let sidecar = sidecar()
+        .env("LOCKKEEPER_BROWSER_ADDRESS", nobody()?)
+        .env("LOCKKEEPER_HOLD_MAX", "100ms")
+        .env("LOCKKEEPER_TOKEN", "secret")
+        .start()?;
+    let none = [("authorization", "")];
+    for path in ["/json/version", "/", "/v1/telemetry/events", "/metrics"] {
+        let answer = sidecar.call_with("GET", path, &none, None)?;
+        must!(answer.status == 401, "{path}: {answer:?}");
+    }
+    must!(sidecar.call_with("GET", "/healthz", &none, None)?.status == 200, "health is for all");
+    let refused = Cdp::open_with(&sidecar.ws_base(), &[]).err().map(|refused| refused.status());
+    must!(refused == Some(401), "an upgrade without the token was answered {refused:?}");
+    let refused = Cdp::open_with(&format!("{}/?token=secret", sidecar.ws_base()), &[]);
+    let refused = refused.err().map(|refused| refused.status());
+    must!(refused == Some(503), "an upgrade with the token was answered {refused:?}");
+    Ok(())
+}
