@@ -88,7 +88,7 @@ fn exit_of(child: &mut Child) -> Result<ExitCode> {
 
 fn welcome(base: &str) -> Result<()> {
     println!("creating a first sandbox ...");
-    let body = json!({ "ttl": "24h" }).to_string();
+    let body = json!({ "id": "first", "ttl": "24h" }).to_string();
     let agent: ureq::Agent =
         ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let mut answer = agent
