@@ -45,9 +45,14 @@ impl Api {
             .route("/v1/telemetry", config)
             .route("/v1/telemetry/events", get(page::read).post(post::publish))
             .route("/v1/telemetry/stream", get(live))
+            .route("/v1/telemetry/schema.json", get(schema))
             .layer(DefaultBodyLimit::max(BODY_MAX))
             .with_state(self)
     }
+}
+
+async fn schema() -> axum::Json<serde_json::Value> {
+    axum::Json(crate::catalogue::schema())
 }
 
 async fn live(

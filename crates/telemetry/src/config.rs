@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::commands;
 use crate::handle::bit;
 use crate::words::Category;
 
@@ -57,6 +58,12 @@ pub enum BadChange {
     /// It is not what it has to be.
     #[error("{0}")]
     Malformed(String),
+    /// There is no such command in the table of those that make events.
+    #[error("control.excluded_methods: `{name}` makes no event, so it cannot be left out")]
+    UnknownMethod {
+        /// Its name.
+        name: String,
+    },
     /// There is no such sink.
     #[error("sinks.{name}: there is no such sink; there are: {known}")]
     UnknownSink {
@@ -117,7 +124,7 @@ impl Config {
     /// gives the defaults.
     ///
     /// # Errors
-    /// [`BadChange::UnknownSink`].
+    /// [`BadChange`].
     pub fn replaced(&self, change: Change) -> Result<Self, BadChange> {
         let defaults = change.says_nothing();
         let mut new = if defaults { Self::default() } else { Self::with(|_| false) };
@@ -129,11 +136,14 @@ impl Config {
     /// What a change makes of it: only what it names changes.
     ///
     /// # Errors
-    /// [`BadChange::UnknownSink`].
+    /// [`BadChange`].
     pub fn merged(&self, change: Change) -> Result<Self, BadChange> {
         let mut new = self.clone();
         new.categories.extend(change.categories.unwrap_or_default());
         if let Some(methods) = change.control.and_then(|control| control.excluded_methods) {
+            if let Some(name) = methods.iter().find(|name| commands::find(name).is_none()) {
+                return Err(BadChange::UnknownMethod { name: name.chars().take(64).collect() });
+            }
             new.control.excluded_methods = methods;
         }
         for (name, switch) in change.sinks.unwrap_or_default() {

@@ -22,6 +22,7 @@ pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use crate::commands::CdpCommand;
 pub use agent::{
     ListenerConnected, ListenerDisconnected, ListenerRetry, ListenerStarted, ListenerStopped,
     RunEnded, RunStarted,
@@ -198,7 +199,7 @@ macro_rules! catalogue {
 }
 
 catalogue! {
-    CdpConnect, CdpDisconnect, CdpRefused,
+    CdpConnect, CdpDisconnect, CdpRefused, CdpCommand,
     BrowserStarted, BrowserExited, BrowserRestarted,
     SandboxCreated, SandboxReady, SandboxCreateRefused, SandboxUpdated, SandboxStateChanged,
     SandboxPaused, SandboxResumed, SandboxCheckpointed, SandboxCheckpointFailed, SandboxStopping,

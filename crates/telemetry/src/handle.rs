@@ -1,8 +1,9 @@
 //! The handle through which facts enter: it never waits, and never fails towards its caller.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use tokio::sync::mpsc::error::TrySendError;
@@ -44,6 +45,14 @@ impl Telemetry {
     #[must_use]
     pub fn enabled(&self, category: Category) -> bool {
         self.0.as_ref().is_some_and(|intake| intake.enabled(category))
+    }
+
+    /// Whether the configuration leaves commands of this name out.
+    pub(crate) fn excludes(&self, method: &str) -> bool {
+        self.0.as_ref().is_some_and(|intake| {
+            let excluded = intake.excluded.read().unwrap_or_else(PoisonError::into_inner);
+            excluded.contains(method)
+        })
     }
 
     /// Publishes what happened now.
@@ -114,6 +123,8 @@ pub(crate) struct Intake {
     lost: AtomicU64,
     /// Events that got into the queue.
     taken: AtomicU64,
+    /// Commands that make no event.
+    excluded: RwLock<BTreeSet<String>>,
     losses: Arc<dyn LossCounter>,
 }
 
@@ -132,6 +143,7 @@ pub(crate) fn queue(categories: u32, losses: Arc<dyn LossCounter>) -> (Arc<Intak
         bytes: Arc::clone(&bytes),
         lost: AtomicU64::new(0),
         taken: AtomicU64::new(0),
+        excluded: RwLock::default(),
         losses,
     };
     (Arc::new(intake), Outlet { receiver, bytes })
@@ -149,6 +161,10 @@ impl Intake {
 
     pub(crate) fn set_categories(&self, bits: u32) {
         self.categories.store(bits, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_excluded(&self, methods: BTreeSet<String>) {
+        *self.excluded.write().unwrap_or_else(PoisonError::into_inner) = methods;
     }
 
     /// Puts an event into the queue, or counts it as lost and says so.

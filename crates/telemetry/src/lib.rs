@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod api;
+pub mod catalogue;
+pub mod commands;
 mod config;
 mod envelope;
 pub mod events;

@@ -27,6 +27,7 @@ pub(crate) struct Applied {
 
 impl ConfigStore {
     pub(crate) fn new(config: Config, intake: Arc<Intake>, telemetry: Telemetry) -> Self {
+        intake.set_excluded(config.control.excluded_methods.clone());
         let state = Applied { config, at: micros(SystemTime::now()) };
         Self { state: Mutex::new(state), intake, telemetry }
     }
@@ -47,6 +48,7 @@ impl ConfigStore {
         let changed = before.config.differences(&config);
         state.at = micros(SystemTime::now()).max(before.at + 1);
         state.config = config;
+        self.intake.set_excluded(state.config.control.excluded_methods.clone());
         self.intake.set_categories(state.config.bits());
         let after = state.clone();
         drop(state);

@@ -61,6 +61,9 @@ fn a_bad_change_says_what_is_wrong() {
     ] {
         assert!(!message(body).is_empty());
     }
+    let unlisted = r#"{"control": {"excluded_methods": ["Runtime.evaluate"]}}"#;
+    let message = with_sinks().merged(change(unlisted)).unwrap_err().to_string();
+    assert!(message.contains("`Runtime.evaluate` makes no event"), "{message}");
     let error = with_sinks().merged(change(r#"{"sinks": {"otlp": {"enabled": true}}}"#));
     let message = error.unwrap_err().to_string();
     assert_eq!(message, "sinks.otlp: there is no such sink; there are: jsonl");

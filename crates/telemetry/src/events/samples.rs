@@ -118,6 +118,16 @@ pub(crate) fn all() -> Vec<Event> {
         }
         .into(),
         refused().into(),
+        CdpCommand {
+            method: "Browser.close",
+            connection_id: "c1".into(),
+            generation: 2,
+            session_id: Some("AB".into()),
+            command_id: Some(7.into()),
+            message_bytes: 40,
+            kept: Vec::new(),
+        }
+        .into(),
         BrowserStarted {
             lifecycle_id: lifecycle_id(),
             generation: 1,
