@@ -17,6 +17,8 @@ use service::access::Access;
 use telemetry::words::ContextDetail;
 use tokio_util::sync::CancellationToken;
 
+use crate::subdomains::Parent;
+
 /// What `sandbox_stopped` says of a sandbox that lived for one socket.
 const QUICK: &str = "quick_connect";
 
@@ -122,11 +124,16 @@ fn refused(error: CreateError) -> QuickRefused {
 }
 
 /// Host, Origin and token for the edge's routes.
-pub(crate) struct Guard(pub(crate) Access);
+pub(crate) struct Guard {
+    pub(crate) access: Access,
+    /// Where the token may stand in the host.
+    pub(crate) subdomains_of: Option<Parent>,
+}
 
 impl Authorize for Guard {
     fn authorize(&self, parts: &Parts, peer: Option<std::net::SocketAddr>) -> Result<(), Denied> {
-        let denied = match self.0.check(parts, peer) {
+        let named = self.subdomains_of.as_ref().and_then(|parent| parent.with_key_as_token(parts));
+        let denied = match self.access.check(named.as_ref().unwrap_or(parts), peer) {
             Ok(_) => return Ok(()),
             Err(denied) => denied,
         };

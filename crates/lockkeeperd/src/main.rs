@@ -4,8 +4,10 @@ mod directory;
 mod drain;
 mod gauges;
 mod node;
+mod ports;
 mod refused;
 mod settings;
+mod subdomains;
 
 use std::process::ExitCode;
 

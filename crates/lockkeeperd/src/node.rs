@@ -20,14 +20,16 @@ use service::settings::shared::{
     self, ADMIN_LISTEN, API_LISTEN, METRICS_PUBLIC, PUBLIC_URL, TRUSTED_PROXIES,
 };
 use service::settings::{SettingValue, Values};
-use service::shutdown::{DrainMetrics, publish_to};
+use service::shutdown::{DrainMetrics, ShutdownFact, ShutdownObserver, publish_to};
 use service::{Admin, ExitStatus, Readiness, Service, Signals, StateLock};
+use telemetry::events::{NodeStarted, NodeStopped};
 use telemetry::{Telemetry, TelemetryMetrics};
 use tokio::time::Instant;
 
 use crate::directory::{Guard, Sandboxes};
 use crate::drain::{Node, NodeDoor};
 use crate::gauges::Gauges;
+use crate::ports::Ports;
 use crate::refused::Refused;
 use crate::settings;
 
@@ -89,7 +91,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         bind(values.get(&API_LISTEN), "LOCKKEEPER_API_LISTEN").await.map_err(Refused::Bind)?;
     let address = listener.local_addr().map_err(|e| system("the API listener", &e))?;
     let access_metrics = AccessMetrics::register(&mut registry);
-    let access = Access::new(shared::access_settings(values, access_metrics));
+    let access = Access::new(settings::access(values, access_metrics));
     let edge = Arc::new(edge(values, &access, &orchestrator, &telemetry));
     registry.register_collector(Box::new(Gauges {
         edge: Arc::clone(&edge),
@@ -107,7 +109,17 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         registry: Arc::new(registry),
         metrics_public: values.get(&METRICS_PUBLIC),
     };
-    let api = orchestrator.router(urls(values, address)).merge(events.router());
+    let ports = settings::sandbox_ports(values).map(|range| {
+        let limits = shared::http_limits(values);
+        Ports::new(range, address.ip(), limits, orchestrator.clone(), Arc::clone(&edge))
+    });
+    let api = match &ports {
+        Some(ports) => {
+            orchestrator.router_with_ports(urls(values, address), Arc::new(ports.clone()))
+        }
+        None => orchestrator.router(urls(values, address)),
+    };
+    let api = api.merge(events.router());
     let streams = events.streams();
     let api = protect(&access, api).merge(edge.router());
     let unknown = protect(&access, Router::new().fallback(not_found));
@@ -117,6 +129,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         .signals(signals)
         .metrics(drain_metrics)
         .observer(publish_to(telemetry.clone()))
+        .observer(tell_the_end(telemetry.clone()))
         .drain(Arc::new(Node {
             orchestrator: orchestrator.clone(),
             force: shared::shutdown_settings(values).force,
@@ -142,7 +155,12 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
             api
         }
     };
-    let routes = count_requests(&requests, routes.fallback_service(unknown));
+    let routes = routes.fallback_service(unknown);
+    let routes = match settings::subdomains_of(values) {
+        Some(parent) => edge.with_subdomains(parent.name(), routes),
+        None => routes,
+    };
+    let routes = count_requests(&requests, routes);
     let server = HttpServer::new(listener, routes, shared::http_limits(values));
 
     let closing = orchestrator.clone();
@@ -156,6 +174,13 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
             edge_end.shutdown(until.min(Instant::now() + EDGE_GRACE)).await;
             Ok::<(), String>(())
         })
+        // Before the edge, as their listeners lead to it. Sandboxes have ended, and so have they.
+        .closer("own ports", CLOSE, move |_| async move {
+            if let Some(ports) = ports {
+                ports.close().await;
+            }
+            Ok::<(), String>(())
+        })
         .http("API", server, API_GRACE)
         // Before the servers close, so that readers of the stream hear everything and its end.
         .closer("event streams", CLOSE, move |_| async move {
@@ -163,7 +188,11 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
             Ok::<(), String>(())
         })
         .start_up(async move { orchestrator.reclaim().await.map(drop) })
-        .when_ready(move || service::say(format_args!("ready http://{address}")))
+        .when_ready(move || {
+            let version = env!("CARGO_PKG_VERSION").into();
+            telemetry.publish(None, NodeStarted { version });
+            service::say(format_args!("ready http://{address}"));
+        })
         .build()
         .run()
         .await;
@@ -195,7 +224,7 @@ fn edge(
     };
     Edge::new(
         Arc::new(Sandboxes(orchestrator.clone())),
-        Arc::new(Guard(guard)),
+        Arc::new(Guard { access: guard, subdomains_of: settings::subdomains_of(values) }),
         telemetry.clone(),
         settings,
     )
@@ -207,6 +236,21 @@ fn urls(values: &Values, address: SocketAddr) -> UrlBuilder {
     public
         .and_then(|url| UrlBuilder::public(&url).ok())
         .unwrap_or_else(|| UrlBuilder::of_request(address))
+}
+
+/// The last event of the process: everything has ended and only the closers are left.
+fn tell_the_end(telemetry: Telemetry) -> impl ShutdownObserver {
+    let started = Instant::now();
+    move |fact: &ShutdownFact| match fact {
+        ShutdownFact::Drained { exit, .. } => {
+            let exit_code = exit.code().into();
+            let uptime_ms = started.elapsed().into();
+            telemetry.publish(None, NodeStopped { exit_code, uptime_ms });
+        }
+        ShutdownFact::Started { .. }
+        | ShutdownFact::Progress { .. }
+        | ShutdownFact::Forced { .. } => {}
+    }
 }
 
 async fn not_found(uri: Uri) -> Response {

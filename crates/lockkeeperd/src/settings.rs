@@ -9,9 +9,13 @@ use std::time::Duration;
 
 use orchestrator::Config;
 use orchestrator::process::{CgroupMode, Limits, ProcessConfig, Search};
+use service::access::{AccessMetrics, AccessSettings};
 use service::settings::shared::{self, BODY_LIMIT, SHUTDOWN_DRAIN_TIMEOUT};
 use service::settings::{Environment, Finding, Key, OptionalKey, Size, Table, Values};
 use telemetry::tracing_setup::{Format, InitError};
+
+use crate::ports::PortRange;
+use crate::subdomains::Parent;
 
 /// Memory kept for the machine itself when the number of sandboxes is chosen.
 const KEPT_MEMORY: u64 = 1 << 30;
@@ -81,6 +85,18 @@ static SANDBOX_MEMORY: Key<Size> = Key::new(
 )
 .range("128 MiB", "1024 GiB")
 .zero("no limit");
+static SANDBOX_PORTS: OptionalKey<PortRange> = OptionalKey::new(
+    "SANDBOX_PORTS",
+    "off",
+    "Ports such as 7400-7499 at the IP of API_LISTEN, one for each sandbox, for clients that drop \
+     the path of an address. With none free a sandbox lives without.",
+);
+static SUBDOMAINS_OF: OptionalKey<Parent> = OptionalKey::new(
+    "SUBDOMAINS_OF",
+    "off",
+    "A name whose subdomains are sandboxes: with localhost, ID.localhost and, where a token of \
+     lower-case letters and digits is set, ID--TOKEN.localhost.",
+);
 static ALLOW_NO_SANDBOX: Key<bool> = Key::new(
     "ALLOW_NO_SANDBOX",
     "false",
@@ -124,7 +140,9 @@ pub(crate) fn table() -> Table {
                 CGROUP.setting(),
             ],
         )
+        .group("Addresses of sandboxes", [SANDBOX_PORTS.setting(), SUBDOMAINS_OF.setting()])
         .rule([DEFAULT_TTL.setting(), MAX_TTL.setting()], ttl_fits)
+        .rule([SANDBOX_PORTS.setting(), MAX_SANDBOXES.setting()], ports_suffice)
         .rule([MAX_TTL.setting(), SHUTDOWN_DRAIN_TIMEOUT.setting()], drain_ends)
 }
 
@@ -135,6 +153,22 @@ fn ttl_fits(values: &Values) -> Vec<Finding> {
         return vec![Finding::Mistake(text.to_owned())];
     }
     Vec::new()
+}
+
+fn ports_suffice(values: &Values) -> Vec<Finding> {
+    let (Some(range), Some(most)) = (values.find(&SANDBOX_PORTS), values.find(&MAX_SANDBOXES))
+    else {
+        return Vec::new();
+    };
+    if range.count() >= most {
+        return Vec::new();
+    }
+    let text = format!(
+        "SANDBOX_PORTS has {} ports for MAX_SANDBOXES {most}: some sandboxes will have none; \
+         widen the range",
+        range.count()
+    );
+    vec![Finding::Warning(text)]
 }
 
 fn drain_ends(values: &Values) -> Vec<Finding> {
@@ -174,6 +208,23 @@ pub(crate) fn node_id(values: &Values) -> String {
         let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         host.filter(|name| !name.is_empty()).unwrap_or_else(|| "local".to_owned())
     })
+}
+
+/// The range of the sandboxes' own ports, if they have any.
+pub(crate) fn sandbox_ports(values: &Values) -> Option<PortRange> {
+    values.find(&SANDBOX_PORTS)
+}
+
+/// Whose subdomains are sandboxes, if any are.
+pub(crate) fn subdomains_of(values: &Values) -> Option<Parent> {
+    values.find(&SUBDOMAINS_OF)
+}
+
+/// Who is let in: subdomains of sandboxes are names of ours.
+pub(crate) fn access(values: &Values, metrics: AccessMetrics) -> AccessSettings {
+    let mut access = shared::access_settings(values, metrics);
+    access.hosts.extend(subdomains_of(values).map(|parent| parent.pattern()));
+    access
 }
 
 /// What the orchestrator is told.
