@@ -6,6 +6,7 @@ mod fault_browser;
 mod fault_client;
 mod fault_daemon;
 mod flow_access;
+mod flow_addressing;
 mod flow_clients;
 mod flow_drain;
 mod flow_ending;
@@ -27,11 +28,12 @@ macro_rules! facts {
 
 fn main() {
     let arguments = Arguments::from_args();
-    let groups: [(&str, &[Fact]); 8] = [
+    let groups: [(&str, &[Fact]); 9] = [
         ("fault_browser", fault_browser::FACTS),
         ("fault_client", fault_client::FACTS),
         ("fault_daemon", fault_daemon::FACTS),
         ("flow_access", flow_access::FACTS),
+        ("flow_addressing", flow_addressing::FACTS),
         ("flow_clients", flow_clients::FACTS),
         ("flow_drain", flow_drain::FACTS),
         ("flow_ending", flow_ending::FACTS),
