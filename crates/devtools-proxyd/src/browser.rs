@@ -1,17 +1,21 @@
 //! Follows the browser: runs the source of its address and tells what becomes of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use devtoolsproxy::Edge;
-use telemetry::Telemetry;
 use telemetry::metrics::{BrowserMetrics, UpstreamMetrics};
 use telemetry::words::UpstreamSource;
-use tokio::time::Instant;
+use telemetry::{Telemetry, fields};
+use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 use upstream::sources::{Fixed, HttpPoll, LogFollow, PortFile};
-use upstream::{Phase, Publisher, Upstream, UpstreamState};
+use upstream::{Hints, Phase, Publisher, RefusedUrls, Upstream, UpstreamState};
 
 use crate::history::{History, Told};
+
+/// How often the addresses that were refused are looked at: a refusal is no change of the state.
+const COUNTS_EVERY: Duration = Duration::from_secs(1);
 
 /// How the browser is found.
 #[derive(Debug)]
@@ -71,27 +75,39 @@ pub(crate) async fn follow(
     tokio::select! {
         biased;
         () = stop.cancelled() => Ok(()),
-        () = tell(publisher.upstream(), history, teller) => Ok(()),
+        () = tell(publisher.upstream(), publisher.hints(), history, teller) => Ok(()),
         () = source.run(&publisher) => Err("nothing looks for the browser any more"),
     }
 }
 
-async fn tell(upstream: Upstream, mut history: History, teller: Teller) {
+async fn tell(upstream: Upstream, mut hints: Hints, mut history: History, teller: Teller) {
     let mut changes = upstream.changes();
     let mut state = changes.current();
     let mut phase = teller.upstreams.endpoint(state.phase.kind());
+    let mut counted = RefusedUrls::default();
+    let mut look = interval(COUNTS_EVERY);
     loop {
         phase.move_to(state.phase.kind());
         log(&state);
-        let sessions = |generation| {
-            let all = teller.edge.sessions();
-            let of_it = all.iter().filter(|session| session.generation == Some(generation));
-            u64::try_from(of_it.count()).unwrap_or(u64::MAX)
-        };
-        for told in history.handle(&state, Instant::now().into_std(), sessions) {
+        let now = Instant::now().into_std();
+        for told in history.handle(&state, now, |generation| teller.sessions(generation)) {
             teller.tell(told);
         }
-        state = changes.changed().await;
+        state = loop {
+            tokio::select! {
+                biased;
+                () = hints.hinted() => {
+                    let now = Instant::now().into_std();
+                    history.handle_lost(now, |generation| teller.sessions(generation));
+                }
+                state = changes.changed() => break state,
+                _ = look.tick() => {
+                    let now = upstream.counts().refused_urls;
+                    teller.count(counted, now);
+                    counted = now;
+                }
+            }
+        };
     }
 }
 
@@ -111,18 +127,37 @@ impl Teller {
             }
         }
     }
+
+    /// The open sessions of an instance.
+    fn sessions(&self, generation: u64) -> u64 {
+        let all = self.edge.sessions();
+        let of_it = all.iter().filter(|session| session.generation == Some(generation));
+        u64::try_from(of_it.count()).unwrap_or(u64::MAX)
+    }
+
+    fn count(&self, before: RefusedUrls, now: RefusedUrls) {
+        for ((kind, before), (_, now)) in before.by_kind().into_iter().zip(now.by_kind()) {
+            for _ in before..now {
+                self.upstreams.url_refused(kind);
+            }
+        }
+    }
 }
 
 fn log(state: &UpstreamState) {
     let generation = state.generation;
     match state.phase {
-        Phase::Starting => tracing::debug!(upstream.generation = generation, "no browser yet"),
-        Phase::Ready => tracing::info!(upstream.generation = generation, "the browser answers"),
-        Phase::Down { cause, .. } => {
-            tracing::info!(upstream.generation = generation, %cause, "the browser is down");
-        }
-        Phase::Gone { cause } => {
-            tracing::info!(upstream.generation = generation, %cause, "the browser is gone");
-        }
+        Phase::Starting => tracing::debug!({ fields::GENERATION } = generation, "no browser yet"),
+        Phase::Ready => tracing::info!({ fields::GENERATION } = generation, "the browser answers"),
+        Phase::Down { cause, .. } => tracing::info!(
+            { fields::GENERATION } = generation,
+            { fields::UPSTREAM_CAUSE } = cause.kind(),
+            "the browser is down"
+        ),
+        Phase::Gone { cause } => tracing::info!(
+            { fields::GENERATION } = generation,
+            { fields::UPSTREAM_CAUSE } = cause.kind(),
+            "the browser is gone"
+        ),
     }
 }

@@ -1,11 +1,15 @@
 //! Pure: turns what is known of the browser into events: each instance starts once and ends once.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use telemetry::events::{BrowserExited, BrowserRestarted, BrowserStarted};
 use telemetry::value::{Id, Millis};
 use telemetry::words::{Exit, ExitKind, RequestedBy, UpstreamSource};
 use upstream::{Cause, Ended, UpstreamState};
+
+/// How long before a browser is seen to have ended its sessions may have: it takes its sockets with
+/// it, and then two questions that nobody answers follow.
+const SOCKETS_FIRST: Duration = Duration::from_secs(1);
 
 /// What to tell, in this order.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +29,15 @@ pub(crate) struct History {
     source: UpstreamSource,
     running: Option<Running>,
     past: Option<Past>,
+    lost: Option<Lost>,
+}
+
+/// The sessions of an instance when one of them lost its browser.
+#[derive(Debug, Clone, Copy)]
+struct Lost {
+    generation: u64,
+    at: Instant,
+    sessions: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +58,23 @@ struct Past {
 impl History {
     /// Nothing is known yet.
     pub(crate) fn new(lifecycle: Id, source: UpstreamSource) -> Self {
-        Self { lifecycle, source, running: None, past: None }
+        Self { lifecycle, source, running: None, past: None, lost: None }
+    }
+
+    /// A session has lost its browser, or could not reach it. It is still counted, and may not be
+    /// any more when the browser is seen to have ended.
+    pub(crate) fn handle_lost(&mut self, now: Instant, sessions: impl Fn(u64) -> u64) {
+        let Some(running) = self.running else { return };
+        let sessions = sessions(running.generation).max(self.cut(running.generation, now));
+        self.lost = Some(Lost { generation: running.generation, at: now, sessions });
+    }
+
+    /// The sessions of an instance that were lost a moment ago.
+    fn cut(&self, generation: u64, now: Instant) -> u64 {
+        let recent = |lost: &Lost| {
+            lost.generation == generation && now.saturating_duration_since(lost.at) <= SOCKETS_FIRST
+        };
+        self.lost.filter(recent).map_or(0, |lost| lost.sessions)
     }
 
     /// Takes a state. States in between may have been skipped. `sessions` says how many sessions of
@@ -61,8 +90,9 @@ impl History {
     ) -> Vec<Told> {
         let mut told = Vec::new();
         if let Some(running) = self.running {
+            let sessions = || sessions(running.generation).max(self.cut(running.generation, now));
             if let Some(end) = state.end_of(running.generation) {
-                let sessions = sessions(running.generation);
+                let sessions = sessions();
                 self.running = None;
                 self.past = Some(Past {
                     generation: running.generation,
@@ -79,13 +109,10 @@ impl History {
                     sessions,
                 }));
             } else if state.generation > running.generation {
+                let sessions = sessions();
                 self.running = None;
-                self.past = Some(Past {
-                    generation: running.generation,
-                    end: None,
-                    at: now,
-                    sessions: sessions(running.generation),
-                });
+                self.past =
+                    Some(Past { generation: running.generation, end: None, at: now, sessions });
             }
         }
         if state.is_ready() && self.running.is_none() {

@@ -107,3 +107,21 @@ fn nothing_new_tells_nothing() {
     world.see(3, LOST);
     assert_eq!(world.see(4, LOST), []);
 }
+
+#[test]
+fn sessions_that_ended_with_their_browser_count_though_they_are_over() {
+    for (later, counted) in [(900, 30), (1100, 0)] {
+        let mut world = World::new();
+        world.see(0, ready("a"));
+        let now = world.at(2000);
+        world.history.handle_lost(now, |_| 30);
+        world.history.handle_lost(now, |_| 29);
+        world.unseen(2000 + later, ready("b"));
+        let now = world.at(2000 + later);
+        let told = world.history.handle(world.model.state(), now, |_| 0);
+        let [Told::Started(_), Told::Restarted(restarted)] = told.as_slice() else {
+            panic!("{told:?}")
+        };
+        assert_eq!(restarted.sessions_cut, counted, "{later} ms later");
+    }
+}

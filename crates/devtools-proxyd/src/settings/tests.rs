@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use service::settings::{Invocation, Mistakes, load};
 use telemetry::words::UpstreamSource;
@@ -83,4 +84,31 @@ fn a_listener_outside_this_machine_needs_a_token() {
 fn a_shutdown_has_an_end_by_default() {
     let settings = shutdown(&read(&[LOG]).expect("good settings"));
     assert!(settings.budget().total().is_some(), "{settings:?}");
+}
+
+fn page() -> (PathBuf, String) {
+    let path =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/settings-devtools-proxyd.md");
+    let note =
+        "Written by `cargo test -p devtools-proxyd -- --ignored`; a test holds it to the program.";
+    let text = format!("{}\n\n{note}\n", table().markdown().trim_end());
+    (path, text)
+}
+
+#[test]
+fn the_page_of_settings_is_the_table() {
+    let (path, text) = page();
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == text,
+        "{} is outdated; write it anew: cargo test -p devtools-proxyd -- --ignored",
+        path.display()
+    );
+}
+
+#[test]
+#[ignore = "writes docs/settings-devtools-proxyd.md"]
+fn write_the_page_of_settings() {
+    let (path, text) = page();
+    std::fs::write(path, text).expect("a writable page");
 }

@@ -1,7 +1,7 @@
 //! A browser as another supervisor would run it: with a user, a profile and a log of its own.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -70,6 +70,11 @@ impl Supervisor {
         let log = std::fs::read_to_string(self.log()).ok()?;
         let line = log.lines().rev().find_map(|l| l.strip_prefix("DevTools listening on "))?;
         Some(line.trim().to_owned())
+    }
+
+    /// Adds a line to the log, as a page can whose console goes there.
+    pub(crate) fn print(&self, line: &str) -> io::Result<()> {
+        writeln!(OpenOptions::new().append(true).open(self.log())?, "{line}")
     }
 
     /// Starts the next browser.

@@ -48,6 +48,32 @@ pub(crate) fn a_restarted_browser_closes_its_sessions_with_1012_and_the_address_
     Ok(())
 }
 
+/// These sources know nothing until the place or the file says something else.
+pub(crate) fn a_restart_is_seen_at_a_place_and_in_a_port_file() -> Outcome {
+    let supervisor = Supervisor::on_one_port().map_err(text)?;
+    let place = format!("127.0.0.1:{}", supervisor.port());
+    let file = supervisor.port_file().display().to_string();
+    let mut browser = supervisor.start().map_err(text)?;
+    for (name, value) in
+        [("LOCKKEEPER_BROWSER_ADDRESS", place), ("LOCKKEEPER_BROWSER_PORT_FILE", file)]
+    {
+        let sidecar = sidecar().env(name, value).env("LOCKKEEPER_RESTART_EXPECTED", "true");
+        let sidecar = sidecar.start()?;
+        let events = sidecar.events()?;
+        let mut cdp = session(&sidecar.ws_base())?;
+        browser.kill().map_err(text)?;
+        browser = supervisor.start().map_err(text)?;
+        let end = cdp.wait_end(PATIENCE)?;
+        must!(matches!(end, Ended::Close(1012, _)), "{name}: {end:?}");
+        let end = events.wait_count("cdp_disconnect", 1, PATIENCE)?.remove(0);
+        must!(end["data"]["reason"] == "upstream_changed", "{name}: {end}");
+        let restarted = events.wait_count("browser_restarted", 1, PATIENCE)?.remove(0);
+        must!(restarted["data"]["sessions_cut"] == 1, "{name}: {restarted}");
+        session(&sidecar.ws_base())?.close(1000)?;
+    }
+    Ok(())
+}
+
 pub(crate) fn a_browser_that_never_comes_back_is_unreachable() -> Outcome {
     let supervisor = Supervisor::new().map_err(text)?;
     let browser = supervisor.start().map_err(text)?;
@@ -127,6 +153,23 @@ pub(crate) fn a_draining_sidecar_refuses_new_sockets_at_once() -> Outcome {
     let status = sidecar.wait_exit(PATIENCE)?;
     must!(status.code() == Some(0), "{status}; its log:\n{}", sidecar.log());
     drop(silent);
+    Ok(())
+}
+
+pub(crate) fn force_stop_ends_sessions_without_a_drain() -> Outcome {
+    let supervisor = Supervisor::new().map_err(text)?;
+    let _browser = supervisor.start().map_err(text)?;
+    let mut sidecar = beside(&supervisor, &[("LOCKKEEPER_FORCE_STOP", "true")])?;
+    let events = sidecar.events()?;
+    let mut cdp = session(&sidecar.ws_base())?;
+    sidecar.signal(Signal::SIGTERM);
+    let end = cdp.wait_end(PATIENCE)?;
+    must!(end == Ended::Close(1001, "stopped".into()), "{end:?}");
+    let status = sidecar.wait_exit(PATIENCE)?;
+    must!(status.code() == Some(0), "{status}; its log:\n{}", sidecar.log());
+    events.wait_end(PATIENCE)?;
+    let ended = events.of("cdp_disconnect");
+    must!(ended.len() == 1 && ended[0]["data"]["detail"] == "forced_stop", "{ended:?}");
     Ok(())
 }
 

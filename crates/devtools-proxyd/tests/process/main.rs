@@ -1,7 +1,8 @@
 //! The sidecar as a real process beside a real browser that the test starts. Where no browser is
-//! installed, the tests that need one show as ignored.
+//! installed, or no client, the tests that need it show as ignored.
 
 mod browser;
+mod clients;
 mod ends;
 mod serves;
 
@@ -13,6 +14,9 @@ use testkit::daemon::Options;
 
 /// Longer than anything here takes, so that only a hang reaches it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The same for a client, which starts a runtime of its own.
+pub(crate) const CLIENT: Duration = Duration::from_secs(60);
 
 type Fact = (&'static str, fn() -> Outcome);
 
@@ -28,15 +32,24 @@ const WITH_A_BROWSER: &[Fact] = facts![
     serves::every_source_reaches_the_browser,
     serves::a_page_has_a_socket_of_its_own,
     serves::a_client_is_held_until_the_browser_comes,
+    serves::a_line_that_a_page_printed_changes_nothing_and_is_counted,
     ends::a_restarted_browser_closes_its_sessions_with_1012_and_the_address_stays,
+    ends::a_restart_is_seen_at_a_place_and_in_a_port_file,
     ends::a_browser_that_never_comes_back_is_unreachable,
     ends::sigterm_closes_every_session_with_1001_and_exits_with_0,
     ends::a_draining_sidecar_refuses_new_sockets_at_once,
     ends::a_second_signal_forces_the_end,
+    ends::force_stop_ends_sessions_without_a_drain,
+];
+
+const WITH_CLIENTS: &[Fact] = facts![
+    clients::playwright_drives_the_browser_in_every_form_of_address,
+    clients::puppeteer_drives_the_browser_by_its_port_alone,
 ];
 
 const ALONE: &[Fact] = facts![
     serves::without_a_browser_it_is_healthy_and_not_ready,
+    serves::admin_routes_can_have_a_port_of_their_own,
     serves::the_token_guards_the_browser_and_the_events,
     ends::every_mistake_in_the_settings_is_named_and_nothing_starts,
 ];
@@ -49,7 +62,9 @@ fn main() {
     };
     let missing = !browser::is_installed();
     let with = WITH_A_BROWSER.iter().map(|fact| trial(fact).with_ignored_flag(missing));
-    let trials = with.chain(ALONE.iter().map(trial)).collect();
+    let missing = missing || !lockkeeper_tests::clients().join("node_modules/.bin/node").exists();
+    let clients = WITH_CLIENTS.iter().map(|fact| trial(fact).with_ignored_flag(missing));
+    let trials = with.chain(clients).chain(ALONE.iter().map(trial)).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
 

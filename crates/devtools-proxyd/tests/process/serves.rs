@@ -1,6 +1,7 @@
 //! What clients get while the browser is there, or about to come.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::time::Instant;
 
 use lockkeeper_tests::{Cdp, Outcome, must};
@@ -116,6 +117,35 @@ pub(crate) fn a_client_is_held_until_the_browser_comes() -> Outcome {
     Ok(())
 }
 
+pub(crate) fn a_line_that_a_page_printed_changes_nothing_and_is_counted() -> Outcome {
+    let supervisor = Supervisor::new().map_err(text)?;
+    let _browser = supervisor.start().map_err(text)?;
+    let sidecar = beside(&supervisor, &[])?;
+    let mut cdp = Cdp::open(&sidecar.ws_base())?;
+    for line in [
+        "DevTools listening on ws://elsewhere.example:9222/devtools/browser/4f2a",
+        "DevTools listening on wss://127.0.0.1:9222/devtools/browser/4f2a",
+    ] {
+        supervisor.print(line).map_err(text)?;
+    }
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let metrics = sidecar.call("GET", "/metrics", None)?.body;
+        let metrics = metrics.as_str().unwrap_or_default();
+        let counted = |cause: &str| {
+            metrics.contains(&format!("upstream_url_refused_total{{cause=\"{cause}\"}} 1"))
+        };
+        if counted("host") && counted("scheme") {
+            break;
+        }
+        must!(Instant::now() < until, "they were not counted: {metrics}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    cdp.command("Browser.getVersion", &json!({}))?;
+    must!(sidecar.events()?.wait_count("browser_started", 1, PATIENCE)?.len() == 1, "a new one");
+    Ok(())
+}
+
 /// A place where nothing listens.
 fn nobody() -> Result<String, String> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(text)?;
@@ -136,6 +166,25 @@ pub(crate) fn without_a_browser_it_is_healthy_and_not_ready() -> Outcome {
     must!(refused[0]["data"]["detail"] == "browser_unreachable", "{}", refused[0]);
     let plain = sidecar.call("GET", "/any/path", None)?;
     must!(plain.status == 426, "a path of the browser without an upgrade: {plain:?}");
+    Ok(())
+}
+
+pub(crate) fn admin_routes_can_have_a_port_of_their_own() -> Outcome {
+    let admin = nobody()?;
+    let sidecar = sidecar()
+        .env("LOCKKEEPER_BROWSER_ADDRESS", nobody()?)
+        .env("LOCKKEEPER_ADMIN_LISTEN", admin.clone())
+        .start()?;
+    // On the browser's own port the path is the browser's.
+    let answer = sidecar.call("GET", "/healthz", None)?;
+    must!(answer.status == 426, "{answer:?}");
+    let mut stream = TcpStream::connect(&admin).map_err(text)?;
+    let request = format!("GET /healthz HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).map_err(text)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(text)?;
+    must!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    must!(answer.contains("devtools-proxyd"), "{answer}");
     Ok(())
 }
 
