@@ -7,6 +7,8 @@ pub mod memory;
 mod name;
 mod record;
 mod ring;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 pub use error::{AppendError, OpenError, ReadError, Retry, StoreError};
 pub use follow::{Follower, Step};

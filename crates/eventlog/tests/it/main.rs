@@ -4,4 +4,6 @@
 
 mod memory;
 mod model;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod suite;
