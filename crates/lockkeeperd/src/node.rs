@@ -23,6 +23,7 @@ use service::settings::{SettingValue, Values};
 use service::shutdown::{DrainMetrics, ShutdownFact, ShutdownObserver, publish_to};
 use service::{Admin, ExitStatus, Readiness, Service, Signals, StateLock};
 use telemetry::events::{NodeStarted, NodeStopped};
+use telemetry::metrics::CdpMetrics;
 use telemetry::{Telemetry, TelemetryMetrics};
 use tokio::time::Instant;
 
@@ -92,11 +93,9 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let address = listener.local_addr().map_err(|e| system("the API listener", &e))?;
     let access_metrics = AccessMetrics::register(&mut registry);
     let access = Access::new(settings::access(values, access_metrics));
-    let edge = Arc::new(edge(values, &access, &orchestrator, &telemetry));
-    registry.register_collector(Box::new(Gauges {
-        edge: Arc::clone(&edge),
-        orchestrator: orchestrator.clone(),
-    }));
+    let reports = (telemetry.clone(), CdpMetrics::register(&mut registry));
+    let edge = Arc::new(edge(values, &access, &orchestrator, reports));
+    registry.register_collector(Box::new(Gauges(orchestrator.clone())));
     let requests = HttpMetrics::register(&mut registry);
     let drain_metrics = DrainMetrics::register(&mut registry);
 
@@ -210,7 +209,7 @@ fn edge(
     values: &Values,
     access: &Access,
     orchestrator: &Orchestrator,
-    telemetry: &Telemetry,
+    reports: (Telemetry, CdpMetrics),
 ) -> Edge {
     let guard =
         access.with_origins(Origin::parse(DEVTOOLS)).with_first_parameter_on(FIRST_PARAMETER_ONLY);
@@ -225,7 +224,7 @@ fn edge(
     Edge::new(
         Arc::new(Sandboxes(orchestrator.clone())),
         Arc::new(Guard { access: guard, subdomains_of: settings::subdomains_of(values) }),
-        telemetry.clone(),
+        reports,
         settings,
     )
 }

@@ -28,8 +28,8 @@ pub(crate) use self::range::PortRange;
 
 mod range;
 
-/// Time that requests on a port have to end once its sandbox has left. They ask a browser that is
-/// about to end and have limits of their own below this.
+/// Time that requests on a port have to end once its sandbox has left. The sandbox's own end stops
+/// what they wait for, so only their answers are still on the way.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The ports of this node's sandboxes. Clones are handles to the same ones.
