@@ -6,7 +6,7 @@ use crate::found::Event;
 use crate::lane::Lane;
 use crate::plan::Peer;
 use crate::report::CloseSent;
-use crate::side::{Buffers, Input, Output, Side};
+use crate::side::{Buffers, Input, Output, Side, later};
 use std::io;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     fn grace_from_now(&self) -> Instant {
-        self.end.min(self.now + self.grace)
+        self.end.min(later(self.now, self.grace))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::observe::FromClient;
 use crate::plan;
 use crate::report::{CloseSent, DirectionReport, FirstClose, Moment, Party, RelayReport};
 use crate::session::{ROUNDS, Session};
-use crate::side::{Side, now};
+use crate::side::{Side, later, now};
 use crate::verdict::{Cause, Detail, Terminal};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -77,8 +77,8 @@ impl<C: Endpoint, U: Endpoint> Ending<C, U> {
             clock: Clock {
                 now: at,
                 grace,
-                deliver_until: at + grace,
-                end: at + grace + AFTER_GRACE,
+                deliver_until: later(at, grace),
+                end: later(at, grace.saturating_add(AFTER_GRACE)),
             },
             stalls: [session.client.stalled(at), session.browser.stalled(at)],
             session,

@@ -91,16 +91,20 @@ impl Quiet {
 
     /// When to look at the time again. `busy`: data is on its way that is not written yet.
     pub(crate) fn due(&self, quiet_for: Duration, busy: bool) -> Instant {
-        if self.waits(busy) { self.deadline } else { self.deadline.min(self.last + quiet_for) }
+        if self.waits(busy) { self.deadline } else { self.deadline.min(self.quiet_at(quiet_for)) }
     }
 
     /// How the quiet stop ended, if it has.
     pub(crate) fn ended(&self, quiet_for: Duration, busy: bool, now: Instant) -> Option<QuietEnd> {
-        if !self.waits(busy) && self.last + quiet_for <= now {
+        if !self.waits(busy) && self.quiet_at(quiet_for) <= now {
             Some(QuietEnd::Quiet)
         } else {
             (self.deadline <= now).then_some(QuietEnd::Deadline)
         }
+    }
+
+    fn quiet_at(&self, quiet_for: Duration) -> Instant {
+        self.last.checked_add(quiet_for).unwrap_or(self.deadline)
     }
 
     fn waits(&self, busy: bool) -> bool {

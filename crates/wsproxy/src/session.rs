@@ -9,7 +9,7 @@ use crate::limits::{Limits, TcpTimers};
 use crate::observe::{Copying, FromBrowser, FromClient, Observers};
 use crate::quiet::Quiet;
 use crate::report::{Moment, QuietEnd};
-use crate::side::{Buffers, Input, Output, Side, now};
+use crate::side::{Buffers, Input, Output, Side, later, now};
 use crate::stop::{Stop, StopMode, StopToken};
 use crate::tap::Tap;
 use crate::timer::Timer;
@@ -79,7 +79,7 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
         let now = now();
         self.started = Moment { at: now, wall: SystemTime::now() };
         self.last_data = now;
-        self.next_ping = self.limits.ping_interval.map(|interval| now + interval);
+        self.next_ping = self.limits.ping_interval.map(|interval| later(now, interval));
     }
 
     /// Goes on until something ends the session. What one poll finds is taken in this order: stop,
@@ -273,9 +273,11 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
 
     fn next_deadline(&self) -> Option<Instant> {
         let limits = &self.limits;
-        let client = self.client.blocked_since().map(|since| since + limits.write_stall_client);
-        let browser = self.browser.blocked_since().map(|since| since + limits.write_stall_upstream);
-        let idle = limits.idle.map(|idle| self.last_data + idle);
+        let client =
+            self.client.blocked_since().map(|since| later(since, limits.write_stall_client));
+        let browser =
+            self.browser.blocked_since().map(|since| later(since, limits.write_stall_upstream));
+        let idle = limits.idle.map(|idle| later(self.last_data, idle));
         let quiet = self.observers.quiet.as_ref();
         let quiet = quiet.map(|quiet| quiet.due(limits.quiet_for, self.is_busy()));
         [client, browser, idle, quiet, self.next_ping].into_iter().flatten().min()
@@ -289,7 +291,7 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
     fn expired(&mut self, now: Instant, cx: &Context<'_>) -> Option<End> {
         let limits = Arc::clone(&self.limits);
         let over = |since: Option<Instant>, limit: Duration| {
-            since.is_some_and(|since| since + limit <= now)
+            since.is_some_and(|since| later(since, limit) <= now)
         };
         if over(self.client.blocked_since(), limits.write_stall_client) {
             let last_ack = self.client.since_last_ack();
@@ -303,7 +305,7 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
             let limit = limits.write_stall_upstream;
             return Some(End::stalled(Cause::Upstream, last_ack, limit, mid_frame));
         }
-        if limits.idle.is_some_and(|idle| self.last_data + idle <= now) {
+        if limits.idle.is_some_and(|idle| later(self.last_data, idle) <= now) {
             return Some(End::new(Cause::Context, Detail::Idle));
         }
         if let Some(quiet) = &self.observers.quiet {
@@ -315,7 +317,7 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
         if let (Some(due), Some(interval)) = (self.next_ping, limits.ping_interval)
             && due <= now
         {
-            self.next_ping = Some(now + interval);
+            self.next_ping = Some(later(now, interval));
             self.client.outbox.ping();
             cx.waker().wake_by_ref();
         }

@@ -19,6 +19,13 @@ pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
+/// `by` after `at`; far away if that is beyond what an `Instant` holds, since a limit that is set to
+/// a huge value means "never".
+pub(crate) fn later(at: Instant, by: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+    at.checked_add(by).unwrap_or_else(|| at + FAR)
+}
+
 /// Where buffers are borrowed.
 #[derive(Debug)]
 pub(crate) struct Buffers {

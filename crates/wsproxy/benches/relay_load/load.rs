@@ -61,7 +61,7 @@ impl Echo {
         let mut connections = JoinSet::new();
         loop {
             let (mut stream, _) = self.listener.accept().await.expect("a connection");
-            stream.set_nodelay(true).expect("a socket");
+            crate::tune(&stream);
             while connections.try_join_next().is_some() {}
             let answer = Arc::clone(&answer);
             connections.spawn(async move {
@@ -100,7 +100,7 @@ pub(crate) async fn round(
     let mut streams = Vec::new();
     for _ in 0..connections {
         let stream = TcpStream::connect(proxy.address()).await.expect("the proxy");
-        stream.set_nodelay(true).expect("a socket");
+        crate::tune(&stream);
         streams.push(stream);
     }
     let mut clients = JoinSet::new();

@@ -99,6 +99,11 @@ async fn idle() {
     }
 }
 
+/// All sockets alike.
+fn tune(stream: &tokio::net::TcpStream) {
+    stream.set_nodelay(true).expect("a socket");
+}
+
 fn pin(core: usize) {
     let mut set = CpuSet::new();
     set.set(core).expect("a core number");

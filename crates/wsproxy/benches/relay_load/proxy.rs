@@ -63,13 +63,15 @@ async fn relay(mode: Mode, upstream: SocketAddr, listener: TcpListener) {
         match mode {
             Mode::Relay => sessions.spawn(async move {
                 let upstream = TcpStream::connect(upstream).await.expect("the echo server");
+                crate::tune(&client);
+                crate::tune(&upstream);
                 let relay = Relay::new(client, upstream, limits).with_budget(budget);
                 relay.run().await.close(std::future::ready(None)).await;
             }),
             Mode::Copy => sessions.spawn(async move {
                 let mut upstream = TcpStream::connect(upstream).await.expect("the echo server");
-                client.set_nodelay(true).expect("a socket");
-                upstream.set_nodelay(true).expect("a socket");
+                crate::tune(&client);
+                crate::tune(&upstream);
                 let size = 64 * 1024;
                 let copy = tokio::io::copy_bidirectional_with_sizes;
                 // Whatever ends the connection is none of its business.

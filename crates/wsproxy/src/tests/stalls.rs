@@ -140,3 +140,24 @@ async fn without_an_idle_limit_a_session_lasts() {
     };
     play(relay, script).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_ages_means_never() {
+    let limits = Limits {
+        idle: Some(Duration::MAX),
+        ping_interval: Some(Duration::MAX),
+        write_stall_client: Duration::MAX,
+        write_stall_upstream: Duration::MAX,
+        close_grace: Duration::MAX,
+        client_tcp: crate::limits::TcpTimers::OFF,
+        ..Limits::default()
+    };
+    let (relay, mut client, mut browser) = rig_with(limits, 100, 100);
+    let script = async {
+        client.send(&Frame::client(TEXT, [1; 900])).await;
+        sleep(1000 * SECOND).await;
+        assert_eq!(browser.recv().await.unwrap().payload.len(), 900);
+        drop((client, browser));
+    };
+    play(relay, script).await;
+}
