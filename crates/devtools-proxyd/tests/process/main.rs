@@ -36,6 +36,7 @@ const WITH_A_BROWSER: &[Fact] = facts![
     ends::a_restarted_browser_closes_its_sessions_with_1012_and_the_address_stays,
     ends::a_restart_is_seen_at_a_place_and_in_a_port_file,
     ends::a_browser_that_never_comes_back_is_unreachable,
+    ends::sessions_leave_nothing_behind,
     ends::sigterm_closes_every_session_with_1001_and_exits_with_0,
     ends::a_draining_sidecar_refuses_new_sockets_at_once,
     ends::a_second_signal_forces_the_end,
@@ -51,6 +52,7 @@ const ALONE: &[Fact] = facts![
     serves::without_a_browser_it_is_healthy_and_not_ready,
     serves::admin_routes_can_have_a_port_of_their_own,
     serves::the_token_guards_the_browser_and_the_events,
+    ends::a_port_that_is_taken_is_named_and_nothing_starts,
     ends::every_mistake_in_the_settings_is_named_and_nothing_starts,
 ];
 
