@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use devtoolsproxy::Edge;
+use telemetry::Telemetry;
 use telemetry::metrics::{BrowserMetrics, UpstreamMetrics};
 use telemetry::words::UpstreamSource;
-use telemetry::{Telemetry, fields};
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 use upstream::sources::{Fixed, HttpPoll, LogFollow, PortFile};
-use upstream::{Hints, Phase, Publisher, RefusedUrls, Upstream, UpstreamState};
+use upstream::{Hints, Publisher, RefusedUrls, Upstream};
 
 use crate::history::{History, Told};
 
@@ -88,7 +88,6 @@ async fn tell(upstream: Upstream, mut hints: Hints, mut history: History, teller
     let mut look = interval(COUNTS_EVERY);
     loop {
         phase.move_to(state.phase.kind());
-        log(&state);
         let now = Instant::now().into_std();
         for told in history.handle(&state, now, |generation| teller.sessions(generation)) {
             teller.tell(told);
@@ -141,23 +140,5 @@ impl Teller {
                 self.upstreams.url_refused(kind);
             }
         }
-    }
-}
-
-fn log(state: &UpstreamState) {
-    let generation = state.generation;
-    match state.phase {
-        Phase::Starting => tracing::debug!({ fields::GENERATION } = generation, "no browser yet"),
-        Phase::Ready => tracing::info!({ fields::GENERATION } = generation, "the browser answers"),
-        Phase::Down { cause, .. } => tracing::info!(
-            { fields::GENERATION } = generation,
-            { fields::UPSTREAM_CAUSE } = cause.kind(),
-            "the browser is down"
-        ),
-        Phase::Gone { cause } => tracing::info!(
-            { fields::GENERATION } = generation,
-            { fields::UPSTREAM_CAUSE } = cause.kind(),
-            "the browser is gone"
-        ),
     }
 }
