@@ -73,6 +73,18 @@ async fn an_open_session_keeps_a_sandbox_from_being_idle() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_short_session_counts_as_use_too() {
+    let world = World::open().await;
+    world.node.create(request(r#"{"id": "a", "idle": "8s", "ttl": "1h"}"#)).await.unwrap();
+    tokio::time::sleep(secs(7)).await;
+    drop(world.node.live("a").unwrap().sessions.enter_owned().unwrap());
+    tokio::time::sleep(secs(7)).await;
+    assert_eq!(world.state("a"), Some(SandboxState::Running));
+    tokio::time::sleep(secs(4)).await;
+    assert_eq!(world.stop_reason("a"), Some("idle"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crash_is_relaunched_behind_the_same_handle() {
     let world = World::open().await;
     world.create("a").await.unwrap();
