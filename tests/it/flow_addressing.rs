@@ -199,7 +199,9 @@ fn answers_at_a_port_show_that_port() -> Outcome {
             must!(body["webSocketDebuggerUrl"] == url.as_str(), "{path} of {host}: {body}");
         }
     }
-    let mut browser = Cdp::open(&format!("ws://{port}/"))?;
+    // As chromedp goes: by the number of the address, and to the socket that the answer names.
+    let (_, version) = get(&port, &port, "/json/version", "")?;
+    let mut browser = Cdp::open(version["webSocketDebuggerUrl"].as_str().unwrap_or_default())?;
     browser.command("Target.createTarget", &json!({ "url": "about:blank" }))?;
     let (status, listed) = get(&port, &port, "/json/list", "")?;
     must_be(status, 200, "/json/list")?;
