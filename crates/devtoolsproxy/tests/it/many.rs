@@ -46,8 +46,24 @@ async fn one_that_ends_in_any_way_leaves_the_others_alone() {
         }
     }
     assert_eq!(world.edge.session_count(), others.len());
+    assert_eq!(world.counted("lockkeeper_cdp_sessions "), ["lockkeeper_cdp_sessions 6"]);
     drop(others);
     world.nothing_left(&sandbox).await;
+    assert_eq!(world.counted("lockkeeper_cdp_sessions "), Vec::<String>::new());
+    let mut ended = world.counted("lockkeeper_cdp_sessions_total");
+    ended.sort();
+    let line = |reason, detail, count: u8| {
+        format!("lockkeeper_cdp_sessions_total{{reason=\"{reason}\",detail=\"{detail}\"}} {count}")
+    };
+    assert_eq!(
+        ended,
+        [
+            line("client_close", "client_closed", 1),
+            line("client_close", "client_protocol_error", 1),
+            line("client_close", "client_vanished", 8),
+            line("upstream_error", "upstream_vanished", 1),
+        ]
+    );
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use devtoolsproxy::{
 use draingate::Keeper;
 use http::request::Parts;
 use hyper_util::rt::TokioIo;
+use telemetry::metrics::{CdpMetrics, Registry};
 use telemetry::words::ContextDetail;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -172,6 +173,7 @@ pub struct World {
     pub edge: Edge,
     pub sandboxes: Arc<Sandboxes>,
     pub events: Events,
+    metrics: Registry,
     servers: JoinSet<()>,
 }
 
@@ -184,13 +186,21 @@ impl World {
         settings.validate().expect("valid settings");
         let sandboxes = Arc::new(Sandboxes::default());
         let events = Events::new().await;
+        let mut metrics = telemetry::metrics::registry();
         let edge = Edge::new(
             Arc::clone(&sandboxes) as Arc<dyn Directory>,
             Arc::new(ByHeader),
-            events.telemetry(),
+            (events.telemetry(), CdpMetrics::register(&mut metrics)),
             settings,
         );
-        Self { edge, sandboxes, events, servers: JoinSet::new() }
+        Self { edge, sandboxes, events, metrics, servers: JoinSet::new() }
+    }
+
+    /// The lines of the metrics whose name begins like this and that are not zero.
+    pub fn counted(&self, name: &str) -> Vec<String> {
+        let text = telemetry::metrics::write(&self.metrics).expect("metrics are text");
+        let lines = text.lines().filter(|line| line.starts_with(name) && !line.ends_with(" 0"));
+        lines.map(str::to_owned).collect()
     }
 
     /// Serves a router on a port of its own.
