@@ -80,6 +80,10 @@ fn kill_a_child(round: u64, dir: &Path) -> BTreeMap<u64, (u64, u64)> {
         if let [writer, turn, first] = words[..] {
             acks.insert(first, (writer, turn));
         }
+        if acks.len() == 1 && round == 0 {
+            let second = super::open(dir, SqliteOptions::default()).err().map(|e| e.kind());
+            assert_eq!(second, Some("fenced"), "another process has it open");
+        }
         if acks.len() as u64 == kill_at {
             std::thread::sleep(pause);
             child.kill().unwrap();
