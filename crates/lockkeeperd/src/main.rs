@@ -2,7 +2,6 @@
 
 mod directory;
 mod drain;
-mod gauges;
 mod node;
 mod ports;
 mod refused;

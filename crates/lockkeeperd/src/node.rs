@@ -29,7 +29,6 @@ use tokio::time::Instant;
 
 use crate::directory::{Guard, Sandboxes};
 use crate::drain::{Node, NodeDoor};
-use crate::gauges::Gauges;
 use crate::ports::Ports;
 use crate::refused::Refused;
 use crate::settings;
@@ -82,10 +81,11 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     for note in driver.notes() {
         tracing::info!("{note}");
     }
-    let orchestrator = Orchestrator::new(
+    let orchestrator = Orchestrator::with_metrics(
         settings::orchestrator(values, &node_id),
         Arc::new(driver),
         telemetry.clone(),
+        orchestrator::Metrics::register(&mut registry),
     );
 
     let listener =
@@ -95,7 +95,6 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let access = Access::new(settings::access(values, access_metrics));
     let reports = (telemetry.clone(), CdpMetrics::register(&mut registry));
     let edge = Arc::new(edge(values, &access, &orchestrator, reports));
-    registry.register_collector(Box::new(Gauges(orchestrator.clone())));
     let requests = HttpMetrics::register(&mut registry);
     let drain_metrics = DrainMetrics::register(&mut registry);
 
