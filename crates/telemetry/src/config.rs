@@ -166,6 +166,11 @@ impl Config {
         on.map(|(category, _)| bit(*category)).sum()
     }
 
+    /// The names of the sinks that are on.
+    pub(crate) fn sinks_on(&self) -> Vec<String> {
+        self.sinks.iter().filter(|(_, sink)| sink.enabled).map(|(name, _)| name.clone()).collect()
+    }
+
     /// The names of what differs.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let mut names = Vec::new();

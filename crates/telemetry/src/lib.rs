@@ -13,6 +13,7 @@ pub mod metrics;
 mod owner;
 mod query;
 mod settings;
+pub mod sinks;
 mod store;
 mod stream;
 #[cfg(test)]
@@ -27,7 +28,7 @@ pub use api::BODY_MAX;
 pub use config::{BadChange, Change, Config, Control, Switch};
 pub use feed::{RING_BYTES, RING_EVENTS};
 pub use handle::{QUEUE_BYTES, QUEUE_EVENTS, Telemetry};
-pub use owner::{CloseReport, Streams, TelemetryMetrics, TelemetryOwner};
+pub use owner::{CloseReport, SINK_FLUSH, Streams, TelemetryMetrics, TelemetryOwner};
 pub use query::{PAGE_DEFAULT, PAGE_MAX};
 pub use settings::Settings;
 pub use truncate::{LONG_LIST, LONG_STRING, NAMED_CUTS};

@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use eventlog::Log;
+use eventlog::{Log, Recovery};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::api::Api;
+use crate::config::Switch;
 use crate::envelope;
+use crate::events::LogRecovered;
 use crate::feed::Feed;
 use crate::handle::{self, Intake, Telemetry};
-use crate::metrics::{ClassMetrics, EventMetrics, LogMetrics, Registry};
+use crate::metrics::{ClassMetrics, EventMetrics, LogMetrics, Registry, SinkMetrics};
 use crate::settings::Settings;
+use crate::sinks::{Parts, Sinks};
 use crate::store::ConfigStore;
 use crate::stream::StreamSettings;
 use crate::value::clip;
@@ -30,13 +33,16 @@ pub struct TelemetryMetrics {
     pub events: EventMetrics,
     /// The log that they go to.
     pub log: ClassMetrics,
+    /// Where they are sent from there.
+    pub sinks: SinkMetrics,
 }
 
 impl TelemetryMetrics {
     /// Adds them to a registry. `backend` names the store of the log.
     pub fn register(registry: &mut Registry, backend: &'static str) -> Self {
         let log = LogMetrics::register(registry).class("telemetry", backend);
-        Self { events: EventMetrics::register(registry), log }
+        let events = EventMetrics::register(registry);
+        Self { events, log, sinks: SinkMetrics::register(registry) }
     }
 }
 
@@ -70,7 +76,22 @@ impl Telemetry {
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run());
-        let config = ConfigStore::new(settings.config, Arc::clone(&intake), telemetry.clone());
+        let mut config = settings.config;
+        let sinks = settings.sinks.iter().flat_map(Sinks::switches);
+        config.sinks = sinks.map(|(name, enabled)| (name.into(), Switch { enabled })).collect();
+        let config = ConfigStore::new(config, Arc::clone(&intake), telemetry.clone());
+        let (stop_sinks, sinks_stopped) = watch::channel(None);
+        let mut sink_tasks = JoinSet::new();
+        if let Some(sinks) = settings.sinks {
+            let parts = Parts {
+                feed: Arc::clone(&feed),
+                telemetry: telemetry.clone(),
+                metrics: metrics.sinks,
+                enabled: config.sinks(),
+                stop: sinks_stopped,
+            };
+            sinks.start(&parts, &mut sink_tasks);
+        }
         let api = Arc::new(Api {
             feed: Arc::clone(&feed),
             intake: Arc::clone(&intake),
@@ -79,8 +100,21 @@ impl Telemetry {
             stream: StreamSettings { keep_alive: settings.keep_alive, stall: settings.stall },
         });
         let streams = Streams { feed, intake };
-        (telemetry, TelemetryOwner { api, streams, stop, tasks, flush: settings.flush })
+        tell_recovery(&telemetry, &*streams.feed.log);
+        let flush = settings.flush;
+        (telemetry, TelemetryOwner { api, streams, stop, tasks, stop_sinks, sink_tasks, flush })
     }
+}
+
+/// Says what had to be done to open the log, if that cost records.
+fn tell_recovery(telemetry: &Telemetry, log: &dyn Log) {
+    let (lost_from, lost_to) = match log.status().recovery {
+        None => return,
+        Some(Recovery::Jumped { from, to }) => (Some(from), Some(to)),
+        Some(Recovery::Replaced { lost_from, lost_to }) => (lost_from, lost_to),
+    };
+    let log = log.name().as_str().into();
+    telemetry.publish(None, LogRecovered { log, down_ms: None, lost_from, lost_to });
 }
 
 /// Owns telemetry: its tasks end with it.
@@ -90,6 +124,8 @@ pub struct TelemetryOwner {
     streams: Streams,
     stop: watch::Sender<Option<Instant>>,
     tasks: JoinSet<u64>,
+    stop_sinks: watch::Sender<Option<Instant>>,
+    sink_tasks: JoinSet<()>,
     flush: Duration,
 }
 
@@ -114,20 +150,22 @@ impl TelemetryOwner {
         self.streams.clone()
     }
 
-    /// Takes no further event, stores what is in the queue, ends every stream, and waits for the
-    /// tasks. At most [`Settings::flush`] or `within`, whichever is shorter, goes into storing.
+    /// Takes no further event, stores what is in the queue, ends every stream, lets the sinks send
+    /// what there is, and waits for the tasks. Storing takes at most [`Settings::flush`], sending at
+    /// most [`SINK_FLUSH`], and both together not more than `within`.
     ///
     /// The log itself is not closed: it belongs to whoever opened it.
     ///
     /// # Cancel safety
     /// Dropping it ends the tasks at once.
     pub async fn close(mut self, within: Duration) -> CloseReport {
-        let deadline = Instant::now() + within.min(self.flush);
+        let end = Instant::now() + within;
+        let deadline = end.min(Instant::now() + self.flush);
         self.stop.send_replace(Some(deadline));
         // The writer gives up by itself at the deadline; a little more tells a hang from that.
         let ended = tokio::time::timeout_at(deadline + GRACE, self.tasks.join_next()).await;
         self.streams.feed.end();
-        match ended {
+        let report = match ended {
             Ok(Some(Ok(left))) => CloseReport { left, clean: true },
             Ok(Some(Err(_)) | None) | Err(_) => {
                 let left = self.streams.intake.queued() as u64;
@@ -135,11 +173,21 @@ impl TelemetryOwner {
                 self.tasks.shutdown().await;
                 CloseReport { left, clean: false }
             }
+        };
+        let deadline = end.min(Instant::now() + SINK_FLUSH);
+        self.stop_sinks.send_replace(Some(deadline));
+        let sinks = async { while self.sink_tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout_at(deadline + GRACE, sinks).await.is_err() {
+            tracing::error!("a sink did not end by itself");
+            self.sink_tasks.shutdown().await;
         }
+        report
     }
 }
 
-/// How long after its deadline the writer may still need to say that it gave up.
+/// How long the sinks may take to send what there is when telemetry ends.
+pub const SINK_FLUSH: Duration = Duration::from_secs(10);
+/// How long after its deadline a task may still need to say that it gave up.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// The open streams of events. Clones are the same streams.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::sinks::Sinks;
 
 /// How telemetry is to work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// How long a stream's reader may take nothing before its stream ends. 60 s.
     pub stall: Duration,
+    /// Where events go beside their readers.
+    pub sinks: Option<Sinks>,
     /// How long what is in the queue may take to be stored when telemetry ends. 5 s.
     pub flush: Duration,
 }
@@ -29,6 +32,7 @@ impl Settings {
             config: Config::default(),
             keep_alive: Duration::from_secs(15),
             stall: Duration::from_secs(60),
+            sinks: None,
             flush: Duration::from_secs(5),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use eventlog::micros;
+use tokio::sync::watch;
 
 use crate::Telemetry;
 use crate::config::{BadChange, Config};
@@ -15,6 +16,8 @@ pub(crate) struct ConfigStore {
     state: Mutex<Applied>,
     intake: Arc<Intake>,
     telemetry: Telemetry,
+    /// The names of the sinks that are on.
+    sinks: watch::Sender<Vec<String>>,
 }
 
 /// A configuration and when it came into force.
@@ -28,8 +31,14 @@ pub(crate) struct Applied {
 impl ConfigStore {
     pub(crate) fn new(config: Config, intake: Arc<Intake>, telemetry: Telemetry) -> Self {
         intake.set_excluded(config.control.excluded_methods.clone());
+        let sinks = watch::Sender::new(config.sinks_on());
         let state = Applied { config, at: micros(SystemTime::now()) };
-        Self { state: Mutex::new(state), intake, telemetry }
+        Self { state: Mutex::new(state), intake, telemetry, sinks }
+    }
+
+    /// The names of the sinks that are on, and every change of them.
+    pub(crate) fn sinks(&self) -> watch::Receiver<Vec<String>> {
+        self.sinks.subscribe()
     }
 
     pub(crate) fn current(&self) -> Applied {
@@ -50,6 +59,7 @@ impl ConfigStore {
         state.config = config;
         self.intake.set_excluded(state.config.control.excluded_methods.clone());
         self.intake.set_categories(state.config.bits());
+        self.sinks.send_replace(state.config.sinks_on());
         let after = state.clone();
         drop(state);
         if !changed.is_empty() {

@@ -8,7 +8,7 @@ use axum::body::{Body, BodyDataStream};
 use eventlog::memory::MemoryStore;
 use eventlog::{
     AppendError, Appended, Batch, BoxFuture, Epoch, Head, Log, LogName, LogOptions, Page,
-    ReadError, ReadLimit, Status, Store, StoreError,
+    ReadError, ReadLimit, Recovery, Status, Store, StoreError,
 };
 use futures_util::StreamExt;
 use http::{HeaderMap, Request, StatusCode};
@@ -18,8 +18,9 @@ use tower::ServiceExt;
 
 use crate::events::{NodeStarted, OomKill};
 use crate::metrics::{Registry, registry, write};
+use crate::sinks::Sinks;
 use crate::words::OomScope;
-use crate::{Config, Settings, Switch, Telemetry, TelemetryMetrics, TelemetryOwner};
+use crate::{Settings, Telemetry, TelemetryMetrics, TelemetryOwner};
 
 /// What a log does with an append.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +37,8 @@ pub(crate) struct FaultyLog {
     mood: watch::Sender<Mood>,
     /// The next batch is stored, and its acknowledgement lost.
     pub(crate) lose_one_answer: Mutex<bool>,
+    /// What had to be done to open it.
+    pub(crate) recovery: Mutex<Option<Recovery>>,
 }
 
 impl FaultyLog {
@@ -79,7 +82,7 @@ impl Log for FaultyLog {
         self.log.trim(before)
     }
     fn status(&self) -> Status {
-        self.log.status()
+        Status { recovery: *self.recovery.lock().unwrap(), ..self.log.status() }
     }
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         self.log.close()
@@ -96,9 +99,7 @@ pub(crate) struct Bench {
 }
 
 pub(crate) fn settings() -> Settings {
-    let mut config = Config::default();
-    config.sinks.insert("jsonl".into(), Switch { enabled: false });
-    Settings { config, ..Settings::new("n1") }
+    Settings::new("n1")
 }
 
 pub(crate) async fn faulty_log() -> Arc<FaultyLog> {
@@ -106,7 +107,7 @@ pub(crate) async fn faulty_log() -> Arc<FaultyLog> {
     let name = LogName::new("telemetry").unwrap();
     let log = store.open(&name, LogOptions::default()).await.unwrap();
     let mood = watch::Sender::new(Mood::Good);
-    Arc::new(FaultyLog { log, mood, lose_one_answer: Mutex::new(false) })
+    Arc::new(FaultyLog { log, mood, lose_one_answer: Mutex::default(), recovery: Mutex::default() })
 }
 
 impl Bench {
@@ -120,6 +121,18 @@ impl Bench {
         let (telemetry, owner) = Telemetry::start(settings, Arc::clone(&log) as _, metrics);
         let router = owner.router();
         Self { telemetry, owner, log, router, registry }
+    }
+
+    /// On a log, with sinks.
+    pub(crate) fn with_sinks(log: Arc<FaultyLog>, sinks: Sinks) -> Self {
+        Self::on(log, Settings { sinks: Some(sinks), ..settings() })
+    }
+
+    /// Switches one sink on or off.
+    pub(crate) async fn switch(&self, sink: &str, on: bool) {
+        let change = serde_json::json!({"sinks": {sink: {"enabled": on}}}).to_string();
+        let answer = self.call("PATCH", "/v1/telemetry", &change).await;
+        assert_eq!(answer.json()["config"]["sinks"][sink]["enabled"], on, "{answer:?}");
     }
 
     /// The same log with fewer records, after a restart: nothing of it is in memory.

@@ -155,6 +155,7 @@ impl Writer {
                 Err(error) => error,
             };
             self.log.failed(&error);
+            self.events.queue(self.intake.queued(), self.intake.queued_bytes());
             self.degraded(&error, started);
             if error.retry() == Retry::Never {
                 self.lose_all(&pending, LossCause::Refused);

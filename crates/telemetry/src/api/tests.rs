@@ -4,7 +4,8 @@ use std::time::Duration;
 use eventlog::Log;
 use serde_json::{Value, json};
 
-use crate::testing::{Answer, Bench, Mood};
+use crate::sinks::{JsonLines, Sinks};
+use crate::testing::{Answer, Bench, Mood, faulty_log};
 
 const CONFIG: &str = "/v1/telemetry";
 const EVENTS: &str = "/v1/telemetry/events";
@@ -44,7 +45,10 @@ async fn a_replacement_creates_then_replaces_and_its_time_moves() {
 
 #[tokio::test]
 async fn a_merge_needs_something_to_merge_into() {
-    let bench = Bench::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let jsonl = JsonLines { enabled: false, ..JsonLines::new(folder.path().join("events.jsonl")) };
+    let sinks = Sinks { cursors: folder.path().into(), jsonl: Some(jsonl), otlp: None };
+    let bench = Bench::with_sinks(faulty_log().await, sinks);
     let same = bench.call("PATCH", CONFIG, "").await;
     assert_eq!((same.status.as_u16(), on(&same).len()), (200, 7));
     let change = r#"{"categories": {"run": {"enabled": false}}, "sinks": {"jsonl": {"enabled": true}},

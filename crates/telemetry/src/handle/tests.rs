@@ -43,11 +43,15 @@ async fn a_full_queue_drops_counts_and_the_next_event_tells() {
     for _ in 0..QUEUE_EVENTS {
         telemetry.publish(None, oom());
     }
-    let started = Instant::now();
-    for _ in 0..100 {
+    let mut took = [Duration::ZERO; 100];
+    for one in &mut took {
+        let started = Instant::now();
         telemetry.publish(None, oom());
+        *one = started.elapsed();
     }
-    assert!(started.elapsed() < Duration::from_millis(1), "100 took {:?}", started.elapsed());
+    took.sort();
+    // The median: a thread may lose its processor at any point.
+    assert!(took[50] < Duration::from_micros(10), "{took:?}");
     assert_eq!(*losses.0.lock().unwrap(), [(Category::System, LossCause::QueueFull); 100]);
 
     let mut items = Vec::new();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Bench, Mood, node_started};
+use crate::testing::{Bench, Mood, faulty_log, node_started, settings};
 
 #[tokio::test(start_paused = true)]
 async fn closing_takes_no_longer_than_it_may_with_a_log_that_hangs() {
@@ -37,4 +37,16 @@ async fn dropping_the_owner_leaves_publishers_unharmed() {
     for _ in 0..crate::QUEUE_EVENTS * 2 {
         telemetry.publish(None, node_started());
     }
+}
+
+#[tokio::test]
+async fn a_log_that_had_to_be_replaced_is_told() {
+    let log = faulty_log().await;
+    let lost = Recovery::Replaced { lost_from: Some(7), lost_to: None };
+    *log.recovery.lock().unwrap() = Some(lost);
+    let bench = Bench::on(log, settings());
+    bench.stored().await;
+    let events = bench.call("GET", "/v1/telemetry/events", "").await.json();
+    assert_eq!(events[0]["type"], "log_recovered");
+    assert_eq!(events[0]["data"], serde_json::json!({"log": "telemetry", "lost_from": 7}));
 }
