@@ -131,6 +131,19 @@ impl House {
         Ok(())
     }
 
+    /// The disk is full: gives back what the write-ahead log takes, and looks for records to drop.
+    pub(super) fn make_room(
+        &mut self,
+        db: &Connection,
+        logs: &BTreeMap<i64, OpenLog>,
+    ) -> Result<(), Fault> {
+        logs.values().for_each(|log| self.look_at(log));
+        if self.dirty {
+            self.dirty = schema::checkpoint(db, "TRUNCATE")? > 0;
+        }
+        Ok(())
+    }
+
     /// Nothing was asked for a while.
     pub(super) fn idle(
         &mut self,

@@ -173,8 +173,10 @@ impl Writer {
             }
             Err(fault) => {
                 group.fail(&fault);
-                // There may be room to make.
-                self.logs.values().for_each(|log| self.house.look_at(log));
+                if matches!(fault, Fault::Full(_)) {
+                    // Tried again with the next append that is refused.
+                    self.house.make_room(&self.opened.db, &self.logs).unwrap_or(());
+                }
             }
         }
     }
