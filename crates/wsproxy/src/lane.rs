@@ -23,11 +23,9 @@ struct Chunk {
     rest: Range<usize>,
 }
 
-#[derive(Debug)]
-pub(crate) struct Lane {
-    scanner: Scanner,
-    tally: Tally,
-    chunk: Option<Chunk>,
+/// What a direction rarely has, kept apart so that idle sessions are small.
+#[derive(Debug, Default)]
+struct Aside {
     /// Written after the run of the chunk, before its rest is scanned.
     joined: Option<Joined>,
     /// The rest of the chunk was not looked at yet.
@@ -36,6 +34,20 @@ pub(crate) struct Lane {
     carry: Vec<u8>,
     /// Bytes that came with the handshake and were not looked at yet.
     prefix: Bytes,
+}
+
+impl Aside {
+    fn is_empty(&self) -> bool {
+        self.joined.is_none() && !self.unscanned && self.carry.is_empty() && self.prefix.is_empty()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Lane {
+    scanner: Scanner,
+    tally: Tally,
+    chunk: Option<Chunk>,
+    aside: Option<Box<Aside>>,
     peak: usize,
     /// Nothing but what is about to be written is passed on any more.
     sealed: bool,
@@ -47,10 +59,7 @@ impl Lane {
             scanner: Scanner::new(sender, limits),
             tally: Tally::new(sender),
             chunk: None,
-            joined: None,
-            unscanned: false,
-            carry: Vec::new(),
-            prefix: Bytes::new(),
+            aside: None,
             peak: 0,
             sealed: false,
         }
@@ -58,7 +67,9 @@ impl Lane {
 
     /// Bytes that came with the handshake.
     pub(crate) fn set_prefix(&mut self, prefix: Bytes) {
-        self.prefix = prefix;
+        if !prefix.is_empty() {
+            self.aside.get_or_insert_default().prefix = prefix;
+        }
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -73,42 +84,57 @@ impl Lane {
         self.peak as u64
     }
 
+    fn joined(&self) -> Option<&Joined> {
+        self.aside.as_ref()?.joined.as_ref()
+    }
+
+    /// Drops the box once nothing is in it.
+    fn tidy(&mut self) {
+        if self.aside.as_ref().is_some_and(|aside| aside.is_empty()) {
+            self.aside = None;
+        }
+    }
+
     // Reading.
 
     /// Whether everything that was read is written, so that more may be read.
     #[inline]
     pub(crate) fn wants_input(&self) -> bool {
-        self.joined.is_none() && self.chunk.as_ref().is_none_or(|chunk| chunk.run.is_empty())
+        self.chunk.as_ref().is_none_or(|chunk| chunk.run.is_empty()) && self.joined().is_none()
     }
 
     /// Takes input that is here already: it waited behind a joined message, or came with the
     /// handshake. `None` if there is none. Only if [`Self::wants_input`].
     #[inline]
     pub(crate) fn take_held(&mut self, take: impl FnOnce(usize) -> Lease) -> Option<Found> {
-        if self.unscanned {
+        let aside = self.aside.as_mut()?;
+        if aside.unscanned {
             return Some(self.scan());
         }
-        if self.prefix.is_empty() {
+        if aside.prefix.is_empty() {
             return None;
         }
-        let mut prefix = std::mem::take(&mut self.prefix);
+        let mut prefix = std::mem::take(&mut aside.prefix);
         let room = self.room(take);
         let n = room.len().min(prefix.len());
         prefix.copy_to_slice(&mut room[..n]);
-        self.prefix = prefix;
-        Some(self.filled(n))
+        self.set_prefix(prefix);
+        let found = self.filled(n);
+        self.tidy();
+        Some(found)
     }
 
     /// Room for the next read, in a buffer that `take` borrows if none is held. `take` is told how
     /// many bytes the buffer has to hold at least. Only if [`Self::wants_input`].
     #[inline]
     pub(crate) fn room(&mut self, take: impl FnOnce(usize) -> Lease) -> &mut [u8] {
-        let carry = &mut self.carry;
+        let aside = &mut self.aside;
         let chunk = self.chunk.get_or_insert_with(|| {
+            let carry = aside.as_mut().map(|aside| std::mem::take(&mut aside.carry));
+            let carry = carry.unwrap_or_default();
             let kept = carry.len();
             let mut lease = take(kept + 1);
-            lease.bytes_mut()[..kept].copy_from_slice(carry);
-            *carry = Vec::new();
+            lease.bytes_mut()[..kept].copy_from_slice(&carry);
             Chunk { lease, run: 0..0, rest: 0..kept }
         });
         if chunk.rest.start > 0 {
@@ -123,7 +149,9 @@ impl Lane {
     /// Room behind bytes that are not written yet, for a last look at a peer that failed. `None` if
     /// there is none.
     pub(crate) fn room_behind(&mut self, take: impl FnOnce(usize) -> Lease) -> Option<&mut [u8]> {
-        if self.unscanned || !self.prefix.is_empty() {
+        if let Some(aside) = &self.aside
+            && (aside.unscanned || aside.joined.is_some() || !aside.prefix.is_empty())
+        {
             return None;
         }
         if self.wants_input() {
@@ -158,25 +186,33 @@ impl Lane {
         // The scanned bytes follow the run without a gap: see `room` and `room_behind`.
         chunk.run.end = start + run;
         chunk.rest.start = start + rest;
-        self.joined = rare.as_mut().and_then(|rare| rare.joined.take());
-        self.unscanned = self.joined.is_some() && !chunk.rest.is_empty();
-        let held = chunk.run.len() + chunk.rest.len();
-        let joined = self.joined.as_ref().map_or(0, |joined| joined.rest().len());
-        self.peak = self.peak.max(held + joined + self.scanner.held());
+        let mut held = chunk.run.len() + chunk.rest.len() + self.scanner.held();
+        let joined = rare.as_mut().and_then(|rare| rare.joined.take());
+        if joined.is_some() || self.aside.is_some() {
+            let aside = self.aside.get_or_insert_default();
+            held += joined.as_ref().map_or(0, |joined| joined.rest().len());
+            aside.unscanned = joined.is_some() && !chunk.rest.is_empty();
+            aside.joined = joined;
+            self.tidy();
+        }
+        self.peak = self.peak.max(held);
         Found { data, rare }
     }
 
     /// Nothing more can be read now: gives the buffer back.
     #[inline]
     pub(crate) fn park(&mut self) {
-        if let Some(chunk) = &self.chunk
-            && self.joined.is_none()
-            && !self.unscanned
-            && chunk.run.is_empty()
+        let Some(chunk) = &self.chunk else { return };
+        if !chunk.run.is_empty()
+            || self.aside.as_ref().is_some_and(|aside| aside.joined.is_some() || aside.unscanned)
         {
-            self.carry = chunk.lease.bytes()[chunk.rest.clone()].to_vec();
-            self.chunk = None;
+            return;
         }
+        let rest = &chunk.lease.bytes()[chunk.rest.clone()];
+        if !rest.is_empty() {
+            self.aside.get_or_insert_default().carry = rest.to_vec();
+        }
+        self.chunk = None;
     }
 
     /// Counts the buffer against the budget while it waits for the other side.
@@ -187,10 +223,15 @@ impl Lane {
         }
     }
 
+    /// Bytes that were read and wait for a scan, or for more.
+    fn waiting(&self) -> usize {
+        let rest = self.chunk.as_ref().map_or(0, |chunk| chunk.rest.len());
+        rest + self.aside.as_ref().map_or(0, |aside| aside.carry.len() + aside.prefix.len())
+    }
+
     /// Whether the sender is inside a frame.
     pub(crate) fn reads_mid_frame(&self) -> bool {
-        let rest = self.chunk.as_ref().map_or(self.carry.len(), |chunk| chunk.rest.len());
-        self.scanner.mid_frame() || rest > 0
+        self.scanner.mid_frame() || self.waiting() > 0
     }
 
     // Writing.
@@ -198,10 +239,9 @@ impl Lane {
     /// What is to be written next.
     #[inline]
     pub(crate) fn front(&self) -> &[u8] {
-        match (&self.chunk, &self.joined) {
-            (Some(chunk), _) if !chunk.run.is_empty() => &chunk.lease.bytes()[chunk.run.clone()],
-            (_, Some(joined)) => joined.rest(),
-            (_, None) => &[],
+        match &self.chunk {
+            Some(chunk) if !chunk.run.is_empty() => &chunk.lease.bytes()[chunk.run.clone()],
+            Some(_) | None => self.joined().map_or(&[], Joined::rest),
         }
     }
 
@@ -214,20 +254,21 @@ impl Lane {
     /// The first `n` bytes of the front were written.
     #[inline]
     pub(crate) fn wrote(&mut self, n: usize, observer: &mut impl Observe) {
-        match (&mut self.chunk, &mut self.joined) {
-            (Some(chunk), _) if !chunk.run.is_empty() => {
-                let start = chunk.run.start;
-                self.tally.advance(&chunk.lease.bytes()[start..start + n], observer);
-                chunk.run.start += n;
+        if let Some(chunk) = &mut self.chunk
+            && !chunk.run.is_empty()
+        {
+            let start = chunk.run.start;
+            self.tally.advance(&chunk.lease.bytes()[start..start + n], observer);
+            chunk.run.start += n;
+        } else if let Some(aside) = &mut self.aside
+            && let Some(joined) = &mut aside.joined
+        {
+            self.tally.advance(&joined.rest()[..n], observer);
+            joined.advance(n);
+            if joined.rest().is_empty() {
+                aside.joined = None;
+                self.tidy();
             }
-            (_, Some(joined)) => {
-                self.tally.advance(&joined.rest()[..n], observer);
-                joined.advance(n);
-                if joined.rest().is_empty() {
-                    self.joined = None;
-                }
-            }
-            (_, None) => {}
         }
     }
 
@@ -243,9 +284,11 @@ impl Lane {
     pub(crate) fn source_gone(&mut self) {
         self.sealed = true;
         self.scanner.drop_rest();
-        self.prefix = Bytes::new();
+        if let Some(aside) = &mut self.aside {
+            aside.prefix = Bytes::new();
+        }
         // A joined message is whole, so the frames before it are too.
-        if self.joined.is_none()
+        if self.joined().is_none()
             && let Some(chunk) = &mut self.chunk
         {
             let run = &chunk.lease.bytes()[chunk.run.clone()];
@@ -260,8 +303,7 @@ impl Lane {
 
     /// Passes on what was received, and the message it ends in.
     pub(crate) fn finish_message(&mut self) {
-        let rest = self.chunk.as_ref().map_or(self.carry.len(), |chunk| chunk.rest.len());
-        self.scanner.finish_message(rest + self.prefix.len());
+        self.scanner.finish_message(self.waiting());
     }
 
     /// Passes on no more than the frame that is being written.
@@ -274,13 +316,10 @@ impl Lane {
         match &mut self.chunk {
             Some(chunk) if !chunk.run.is_empty() => {
                 chunk.run.end = chunk.run.start + cut;
-                self.joined = None;
+                self.forget_joined();
             }
-            Some(_) | None => {
-                if cut == 0 {
-                    self.joined = None;
-                }
-            }
+            Some(_) | None if cut == 0 => self.forget_joined(),
+            Some(_) | None => {}
         }
     }
 
@@ -288,18 +327,25 @@ impl Lane {
     pub(crate) fn abandon(&mut self) {
         self.sealed = true;
         self.scanner.drop_rest();
-        self.joined = None;
+        self.forget_joined();
         if let Some(chunk) = &mut self.chunk {
             chunk.run.start = chunk.run.end;
         }
     }
 
+    fn forget_joined(&mut self) {
+        if let Some(aside) = &mut self.aside {
+            aside.joined = None;
+        }
+    }
+
     /// Everything that is to be passed on has been, to the end of a frame.
     pub(crate) fn is_settled(&self) -> bool {
+        let input = self.aside.as_ref();
+        let input = input.is_some_and(|aside| aside.unscanned || !aside.prefix.is_empty());
         self.wants_input()
             && self.at_boundary()
-            && (self.sealed
-                || (self.scanner.is_done() && !self.unscanned && self.prefix.is_empty()))
+            && (self.sealed || (self.scanner.is_done() && !input))
     }
 
     /// The frame that is being written can never be finished.

@@ -115,7 +115,7 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
                     }
                 }
             }
-            if write_client {
+            if write_client && self.client.has_output(&self.down) {
                 match self.write_client(cx) {
                     Ok(output) => {
                         moved |= output.any;
@@ -125,7 +125,7 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
                     Err(error) => return Poll::Ready(self.write_failed(Cause::Client, &error, cx)),
                 }
             }
-            if write_browser {
+            if write_browser && self.browser.has_output(&self.up) {
                 match self.write_browser(cx) {
                     Ok(output) => {
                         moved |= output.any;

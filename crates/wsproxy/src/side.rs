@@ -116,6 +116,12 @@ impl<E: Endpoint> Side<E> {
         self.io.as_ref().and_then(Endpoint::since_last_ack)
     }
 
+    /// Whether there is anything to write or to flush here.
+    #[inline]
+    pub(crate) fn has_output(&self, lane: &Lane) -> bool {
+        !lane.wants_input() || !self.outbox.is_empty() || self.needs_flush
+    }
+
     /// One read into the lane that leads away from here. Only if the lane wants input.
     #[inline]
     pub(crate) fn poll_input(

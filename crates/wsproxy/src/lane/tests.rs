@@ -212,7 +212,7 @@ proptest! {
         }
         pipe.settle(step);
         pipe.lane.park();
-        prop_assert!(pipe.lane.chunk.is_none() && pipe.lane.carry.is_empty());
+        prop_assert!(pipe.lane.chunk.is_none() && pipe.lane.aside.is_none());
         prop_assert_eq!(&pipe.event, &None);
         check(&pipe, &arrive);
         prop_assert_eq!(pipe.lane.totals(), totals(&messages, arrive.len()));
