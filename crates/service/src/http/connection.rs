@@ -5,14 +5,15 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::{Request, StatusCode};
-use http_body_util::Limited;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,6 +21,7 @@ use hyper_util::rt::TokioIo;
 use telemetry::fields;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -33,6 +35,11 @@ const SMALLEST_BUFFER: usize = 8192;
 const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\
 content-type: text/plain; charset=utf-8\r\ncontent-length: 48\r\n\r\n\
 the request head did not arrive within the time\n";
+
+/// How much of a body that is too large is read only to be able to answer.
+const DISCARD_BYTES: usize = 16 << 20;
+/// How long that may take.
+const DISCARD_TIME: Duration = Duration::from_secs(2);
 
 /// What is said to a connection that is one too many.
 pub(super) const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\
@@ -89,6 +96,20 @@ pub(super) async fn serve(
     }
 }
 
+/// Reads what a client goes on sending, within bounds: a close with unread data is a reset, and would
+/// take the answer with it before the client has read why.
+async fn discard(mut body: Incoming) {
+    let _ = timeout(DISCARD_TIME, async {
+        let mut left = DISCARD_BYTES;
+        while left > 0
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len()));
+        }
+    })
+    .await;
+}
+
 async fn answer(
     router: Router,
     request: Request<Incoming>,
@@ -96,6 +117,10 @@ async fn answer(
     body_bytes: usize,
 ) -> Response {
     if request.body().size_hint().lower() > body_bytes as u64 {
+        let waits_for_us = request.headers().contains_key(header::EXPECT);
+        if !waits_for_us {
+            discard(request.into_body()).await;
+        }
         let text = format!("the request body is larger than {body_bytes} bytes");
         let body = axum::Json(error_body("BAD_REQUEST", &text));
         return (StatusCode::PAYLOAD_TOO_LARGE, body).into_response();
