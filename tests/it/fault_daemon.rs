@@ -26,6 +26,7 @@ fn a_killed_daemon_leaves_no_browser_and_the_next_one_starts() -> Outcome {
     let mut cdp = Cdp::open(sandbox["ws_url"].as_str().unwrap_or_default())?;
     cdp.command("Browser.getVersion", &json!({}))?;
     first.remember();
+    let told_before = first.events()?.wait_count("sandbox_ready", 2, END)?;
     let family = procs::descendants(first.pid());
     must!(family.len() > 4, "the browsers have only {} processes", family.len());
     first.signal(Signal::SIGKILL);
@@ -36,6 +37,9 @@ fn a_killed_daemon_leaves_no_browser_and_the_next_one_starts() -> Outcome {
     let events = second.events()?;
     let told = events.wait_count("sandbox_stopped", 2, END)?;
     must!(told.iter().all(|e| e["data"]["stop_reason"] == "node_restart"), "{told:?}");
+    // The log survived: same epoch, same events at the same offsets.
+    let kept = events.of("sandbox_ready");
+    must!(kept == told_before, "{kept:?} is not {told_before:?}");
     let mut second = second;
     second.create(&json!({ "id": "orphan" }))?;
     second.call("DELETE", "/v1/sandboxes/orphan", None)?;

@@ -77,8 +77,11 @@ async fn answer(
         Err(endpoint) => endpoint,
         Ok(ask) => {
             let target = edge.directory.lookup(address.sandbox).map_err(Refusal::Lookup)?;
+            // The public address leads to the shared host; a port or subdomain of a sandbox's own
+            // is elsewhere, and only the address that the client used is known to lead back.
+            let own_host = matches!(address.form, Addressing::Port | Addressing::Subdomain);
             let seen = Seen {
-                public_url: edge.settings.public_url.as_ref(),
+                public_url: edge.settings.public_url.as_ref().filter(|_| !own_host),
                 trusted_proxies: &edge.settings.trusted_proxies,
                 peer: peer.map(|peer| peer.ip()),
                 tls: parts.extensions.get::<OverTls>().is_some(),

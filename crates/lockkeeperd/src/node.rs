@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use devtoolsproxy::{Edge, EdgeSettings};
-use eventlog::memory::MemoryStore;
+use eventlog::sqlite::{SqliteOptions, SqliteStore};
 use eventlog::{LogName, LogOptions, Store};
 use http::{StatusCode, Uri};
 use orchestrator::Orchestrator;
@@ -66,7 +66,9 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let node_id = settings::node_id(values);
     let mut registry = telemetry::metrics::registry();
 
-    let store = MemoryStore::default();
+    let store = SqliteStore::open(state_dir.join("events"), SqliteOptions::default())
+        .await
+        .map_err(|e| system("the event log", &e))?;
     let name = LogName::new("telemetry").map_err(|e| system("the event log", &e))?;
     let log =
         store.open(&name, LogOptions::default()).await.map_err(|e| system("the event log", &e))?;
@@ -136,6 +138,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
             lock.release();
             Ok::<(), String>(())
         })
+        .closer("event log", CLOSE, move |_| async move { store.close().await })
         .closer("events", CLOSE, move |until| async move {
             let report = events.close(until.saturating_duration_since(Instant::now())).await;
             if report.clean && report.left == 0 {

@@ -244,3 +244,17 @@ async fn forwarded_headers_and_the_public_url_name_the_outside_address() {
     assert!(answer.body.contains("?wss=public.test/sandboxes/one/devtools/page/PAGE1"));
     assert!(answer.body.contains("\"wss://public.test/sandboxes/one/devtools/page/PAGE1\""));
 }
+
+#[tokio::test]
+async fn the_public_url_does_not_replace_a_port_of_a_sandboxes_own() {
+    let settings =
+        EdgeSettings { public_url: Some("https://public.test/lk".parse().unwrap()), ..quickly() };
+    let mut world = World::with(settings).await;
+    let (_edge, _sandbox, _browser) = world.one(true).await;
+    let port = world.edge.fixed_router("one", Addressing::Port);
+    let port = world.serve(port).await;
+    let answer = request(port, "GET", "/json/list", "").await;
+    let page = format!("\"ws://{port}/devtools/page/PAGE1\"");
+    assert!(answer.body.contains(&page), "{}", answer.body);
+    assert!(!answer.body.contains("public.test"), "{}", answer.body);
+}
