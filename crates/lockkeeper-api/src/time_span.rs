@@ -85,7 +85,8 @@ impl FromStr for TimeSpan {
                     (false, ..) => Err(TimeSpanError::Malformed(shown())),
                 };
             }
-            let Some(index) = UNITS.iter().position(|(name, _)| *name == unit || (unit, *name) == ("min", "m"))
+            let Some(index) =
+                UNITS.iter().position(|(name, _)| *name == unit || (unit, *name) == ("min", "m"))
             else {
                 return Err(TimeSpanError::Malformed(shown()));
             };

@@ -69,9 +69,10 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
-    let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, &admin.registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
+    match telemetry::metrics::write(&admin.registry) {
+        Ok(text) => {
+            ([(header::CONTENT_TYPE, telemetry::metrics::MEDIA_TYPE)], text).into_response()
+        }
         Err(error) => {
             tracing::error!(error = %error, "metrics cannot be written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

@@ -1,5 +1,6 @@
 //! Facts of whole sessions, over in-memory streams and paused time; the kernel's own facts over TCP.
 
+mod broken;
 mod closes;
 mod control;
 mod ends;

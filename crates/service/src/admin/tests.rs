@@ -69,7 +69,7 @@ async fn metrics_need_the_token_unless_they_are_public() {
     assert_eq!(ask(&router, "/metrics", false).await.0, StatusCode::UNAUTHORIZED);
     let (code, text) = ask(&router, "/metrics", true).await;
     assert_eq!(code, StatusCode::OK);
-    assert!(text.contains("things_total 7\n") && text.ends_with("# EOF\n"), "{text}");
+    assert!(text.contains("# TYPE things_total counter\nthings_total 7\n"), "{text}");
     let (code, _) = ask(&admin(&readiness, true), "/metrics", false).await;
     assert_eq!(code, StatusCode::OK);
 }
