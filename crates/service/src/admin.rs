@@ -13,9 +13,6 @@ use serde_json::json;
 use crate::access::{Access, protect, protect_without_token};
 use crate::readiness::{Readiness, Verdict};
 
-/// OpenMetrics 1.0, the text that the registry writes; Prometheus asks for it.
-const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// What the admin routes tell.
 #[derive(Clone)]
 pub struct Admin {
