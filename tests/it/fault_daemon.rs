@@ -1,6 +1,7 @@
 //! The daemon fails, or cannot start.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use lockkeeper_tests::{Cdp, Outcome, daemon, must};
@@ -40,6 +41,9 @@ fn a_killed_daemon_leaves_no_browser_and_the_next_one_starts() -> Outcome {
     // The log survived: same epoch, same events at the same offsets.
     let kept = events.of("sandbox_ready");
     must!(kept == told_before, "{kept:?} is not {told_before:?}");
+    let folder = std::fs::metadata(second.state().path().join("events"));
+    let mode = folder.map_err(|e| e.to_string())?.permissions().mode() & 0o777;
+    must!(mode == 0o700, "the sandboxes' users may look into the log: {mode:o}");
     let mut second = second;
     second.create(&json!({ "id": "orphan" }))?;
     second.call("DELETE", "/v1/sandboxes/orphan", None)?;

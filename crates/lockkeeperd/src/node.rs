@@ -1,7 +1,10 @@
 //! Builds the node out of its parts and runs it to its end.
 
+use std::fs::{DirBuilder, Permissions};
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +69,9 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let node_id = settings::node_id(values);
     let mut registry = telemetry::metrics::registry();
 
-    let store = SqliteStore::open(state_dir.join("events"), SqliteOptions::default())
+    let events_dir = state_dir.join("events");
+    private_folder(&events_dir).map_err(|e| system("the folder of the event log", &e))?;
+    let store = SqliteStore::open(events_dir, SqliteOptions::default())
         .await
         .map_err(|e| system("the event log", &e))?;
     let name = LogName::new("telemetry").map_err(|e| system("the event log", &e))?;
@@ -198,6 +203,13 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         .run()
         .await;
     Ok(report.exit())
+}
+
+/// A folder that the sandboxes' users cannot look into: a page could be sent to any file that they
+/// can read.
+fn private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o700))
 }
 
 fn state_dir(values: &Values) -> Result<PathBuf, Refused> {
