@@ -36,7 +36,7 @@ fn every_mistake_of_a_body_is_reported_at_once() {
         },
     );
     for part in [
-        "ttl: `900` has no unit, write it as text, such as `\"900s\"`",
+        "ttl: `900` has no unit, write it as text, for example `\"900s\"`",
         "flags[1]: must be text, is a number",
         "labels.a: must be text, is a number",
         "force: must be true or false, is text",
