@@ -23,6 +23,18 @@ struct Chunk {
     rest: Range<usize>,
 }
 
+impl Chunk {
+    /// Moves what is held to the start of the buffer, the rest right behind the run.
+    #[inline(never)]
+    fn compact(&mut self) {
+        let bytes = self.lease.bytes_mut();
+        bytes.copy_within(self.run.clone(), 0);
+        self.run = 0..self.run.len();
+        bytes.copy_within(self.rest.clone(), self.run.end);
+        self.rest = self.run.end..self.run.end + self.rest.len();
+    }
+}
+
 /// What a direction rarely has, kept apart so that idle sessions are small.
 #[derive(Debug, Default)]
 struct Aside {
@@ -130,18 +142,16 @@ impl Lane {
     pub(crate) fn room(&mut self, take: impl FnOnce(usize) -> Lease) -> &mut [u8] {
         let aside = &mut self.aside;
         let chunk = self.chunk.get_or_insert_with(|| {
-            let carry = aside.as_mut().map(|aside| std::mem::take(&mut aside.carry));
-            let carry = carry.unwrap_or_default();
-            let kept = carry.len();
-            let mut lease = take(kept + 1);
-            lease.bytes_mut()[..kept].copy_from_slice(&carry);
-            Chunk { lease, run: 0..0, rest: 0..kept }
+            let carry = aside.as_ref().map_or(0, |aside| aside.carry.len());
+            let mut lease = take(carry + 1);
+            if let Some(aside) = aside {
+                lease.bytes_mut()[..carry].copy_from_slice(&aside.carry);
+                aside.carry = Vec::new();
+            }
+            Chunk { lease, run: 0..0, rest: 0..carry }
         });
         if chunk.rest.start > 0 {
-            let kept = chunk.rest.len();
-            chunk.lease.bytes_mut().copy_within(chunk.rest.clone(), 0);
-            chunk.run = 0..0;
-            chunk.rest = 0..kept;
+            chunk.compact();
         }
         &mut chunk.lease.bytes_mut()[chunk.rest.end..]
     }
@@ -158,12 +168,8 @@ impl Lane {
             return Some(self.room(take));
         }
         let chunk = self.chunk.as_mut()?;
-        let bytes = chunk.lease.bytes_mut();
-        bytes.copy_within(chunk.run.clone(), 0);
-        chunk.run = 0..chunk.run.len();
-        bytes.copy_within(chunk.rest.clone(), chunk.run.end);
-        chunk.rest = chunk.run.end..chunk.run.end + chunk.rest.len();
-        let room = &mut bytes[chunk.rest.end..];
+        chunk.compact();
+        let room = &mut chunk.lease.bytes_mut()[chunk.rest.end..];
         (!room.is_empty()).then_some(room)
     }
 
@@ -187,16 +193,22 @@ impl Lane {
         chunk.run.end = start + run;
         chunk.rest.start = start + rest;
         let mut held = chunk.run.len() + chunk.rest.len() + self.scanner.held();
-        let joined = rare.as_mut().and_then(|rare| rare.joined.take());
-        if joined.is_some() || self.aside.is_some() {
-            let aside = self.aside.get_or_insert_default();
+        if rare.is_some() || self.aside.is_some() {
+            let unscanned = !chunk.rest.is_empty();
+            let joined = rare.as_mut().and_then(|rare| rare.joined.take());
             held += joined.as_ref().map_or(0, |joined| joined.rest().len());
-            aside.unscanned = joined.is_some() && !chunk.rest.is_empty();
-            aside.joined = joined;
-            self.tidy();
+            self.set_joined(joined, unscanned);
         }
         self.peak = self.peak.max(held);
         Found { data, rare }
+    }
+
+    #[cold]
+    fn set_joined(&mut self, joined: Option<Joined>, unscanned: bool) {
+        let aside = self.aside.get_or_insert_default();
+        aside.unscanned = joined.is_some() && unscanned;
+        aside.joined = joined;
+        self.tidy();
     }
 
     /// Nothing more can be read now: gives the buffer back.
@@ -208,8 +220,8 @@ impl Lane {
         {
             return;
         }
-        let rest = &chunk.lease.bytes()[chunk.rest.clone()];
-        if !rest.is_empty() {
+        if !chunk.rest.is_empty() {
+            let rest = &chunk.lease.bytes()[chunk.rest.clone()];
             self.aside.get_or_insert_default().carry = rest.to_vec();
         }
         self.chunk = None;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const KEPT: usize = 4;
 
 thread_local! {
-    static FREE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+    static FREE: RefCell<[Option<Box<[u8]>>; KEPT]> = const { RefCell::new([const { None }; KEPT]) };
 }
 
 /// A limit on what the buffers of many sessions take together. Clones share it.
@@ -65,9 +65,9 @@ impl Lease {
         }
         // No pool while the thread ends: a new buffer does.
         let free = FREE.try_with(|free| {
-            let mut free = free.borrow_mut();
-            let found = free.iter().rposition(|bytes| bytes.len() == full)?;
-            Some(free.swap_remove(found))
+            let fits =
+                |free: &&mut Option<Box<[u8]>>| free.as_ref().is_some_and(|b| b.len() == full);
+            free.borrow_mut().iter_mut().find(fits)?.take()
         });
         let bytes = free.ok().flatten().unwrap_or_else(|| vec![0; full].into_boxed_slice());
         Self { bytes, pooled: true, charged: None }
@@ -104,9 +104,8 @@ impl Drop for Lease {
         let bytes = std::mem::take(&mut self.bytes);
         // While the thread ends there is no pool, and the buffer goes to the allocator.
         let _ = FREE.try_with(|free| {
-            let mut free = free.borrow_mut();
-            if free.len() < KEPT {
-                free.push(bytes);
+            if let Some(place) = free.borrow_mut().iter_mut().find(|place| place.is_none()) {
+                *place = Some(bytes);
             }
         });
     }

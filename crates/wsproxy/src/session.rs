@@ -98,7 +98,9 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
                     Poll::Pending => read_client = false,
                     Poll::Ready(input) => {
                         moved = true;
-                        if let Some(end) = self.take_input(Cause::Client, input) {
+                        if !self.is_plain(&input)
+                            && let Some(end) = self.take_input(Cause::Client, input)
+                        {
                             return Poll::Ready(end);
                         }
                     }
@@ -109,7 +111,9 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
                     Poll::Pending => read_browser = false,
                     Poll::Ready(input) => {
                         moved = true;
-                        if let Some(end) = self.take_input(Cause::Upstream, input) {
+                        if !self.is_plain(&input)
+                            && let Some(end) = self.take_input(Cause::Upstream, input)
+                        {
                             return Poll::Ready(end);
                         }
                     }
@@ -140,6 +144,9 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
             if !moved {
                 self.up.charge(self.buffers.budget());
                 self.down.charge(self.buffers.budget());
+                if self.is_timeless() {
+                    return Poll::Pending;
+                }
                 return self.poll_time(cx).map_or(Poll::Pending, Poll::Ready);
             }
         }
@@ -169,7 +176,13 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
         }
     }
 
+    /// Data, and nothing else to look at.
     #[inline]
+    fn is_plain(&self, input: &Input) -> bool {
+        matches!(input, Input::Found(Found { rare: None, .. })) && self.limits.idle.is_none()
+    }
+
+    #[cold]
     fn take_input(&mut self, from: Cause, input: Input) -> Option<End> {
         let Found { data, rare } = match input {
             Input::Found(found) => found,
@@ -203,9 +216,13 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
     /// Bytes were written.
     #[inline]
     fn passed(&mut self, output: &Output) {
-        if !output.data {
-            return;
+        if output.data && (self.limits.idle.is_some() || self.observers.quiet.is_some()) {
+            self.traffic();
         }
+    }
+
+    #[cold]
+    fn traffic(&mut self) {
         if self.limits.idle.is_some() {
             self.last_data = now();
         }
@@ -214,6 +231,7 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
         }
     }
 
+    #[cold]
     fn write_failed(&mut self, to: Cause, error: &io::Error, cx: &mut Context<'_>) -> End {
         let found = match to {
             Cause::Client => self.client.last_look(&mut self.up, &self.buffers, cx),
@@ -258,7 +276,19 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
         stop.is_some_and(|stop| stop.mode == StopMode::Hard)
     }
 
+    /// Whether nothing waits for a time.
+    #[inline]
+    fn is_timeless(&self) -> bool {
+        self.client.blocked_since().is_none()
+            && self.browser.blocked_since().is_none()
+            && !self.timer.is_armed()
+            && self.next_ping.is_none()
+            && self.observers.quiet.is_none()
+            && self.limits.idle.is_none()
+    }
+
     /// Looks at the time, and asks to be woken when it is time again.
+    #[cold]
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Option<End> {
         loop {
             let deadline = self.next_deadline();

@@ -185,7 +185,6 @@ impl<E: Endpoint> Side<E> {
     }
 
     /// Writes what the lane that leads here holds, and our own frames where they fit.
-    #[inline]
     pub(crate) fn poll_output(
         &mut self,
         lane: &mut Lane,
@@ -193,69 +192,86 @@ impl<E: Endpoint> Side<E> {
         cx: &mut Context<'_>,
     ) -> io::Result<Output> {
         let mut output = Output::default();
-        let Some(io) = &mut self.io else { return Ok(output) };
-        loop {
-            let waiting = self.outbox.is_waiting();
-            if waiting && lane.at_boundary() {
-                self.outbox.begin();
-            }
-            let own = self.outbox.is_writing();
-            let bytes = match (own, waiting) {
-                (true, _) => self.outbox.front(),
-                (false, true) => lane.front_to_boundary(),
-                (false, false) => lane.front(),
-            };
-            if bytes.is_empty() {
-                break;
-            }
-            let n = match Pin::new(&mut *io).poll_write(cx, bytes) {
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(n)) => n,
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => {
-                    output.blocked = true;
-                    break;
-                }
-            };
-            output.any = true;
-            self.needs_flush = true;
-            if own {
-                match self.outbox.wrote(n) {
-                    Some(Control::Pong) => self.pongs_sent += 1,
-                    Some(Control::Close) => self.close_sent = true,
-                    Some(Control::Ping) | None => {}
-                }
-            } else {
+        if !self.outbox.is_empty() {
+            self.write_own(lane, observer, &mut output, cx)?;
+        }
+        // What is left of our own goes first.
+        if !output.blocked {
+            while let bytes @ [_, ..] = lane.front() {
+                let Some(n) = poll_write(&mut self.io, bytes, &mut output, cx)? else { break };
                 output.data = true;
                 lane.wrote(n, observer);
             }
         }
+        self.needs_flush |= output.any;
         if self.needs_flush {
-            match Pin::new(&mut *io).poll_flush(cx) {
-                Poll::Ready(Ok(())) => self.needs_flush = false,
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => output.blocked = true,
-            }
+            self.flush(&mut output, cx)?;
         }
-        self.account(&output);
+        if output.blocked || self.blocked_since.is_some() {
+            self.account(&output);
+        }
         Ok(output)
     }
 
-    /// Keeps the time that writes wait. Reads the clock only if one does.
-    #[inline]
+    /// Writes our own frames, and of the lane what has to go before them: to the end of its frame.
+    #[cold]
+    fn write_own(
+        &mut self,
+        lane: &mut Lane,
+        observer: &mut impl Observe,
+        output: &mut Output,
+        cx: &mut Context<'_>,
+    ) -> io::Result<()> {
+        while !self.outbox.is_empty() {
+            if lane.at_boundary() {
+                self.outbox.begin();
+            }
+            let own = self.outbox.is_writing();
+            let bytes = if own { self.outbox.front() } else { lane.front_to_boundary() };
+            if bytes.is_empty() {
+                // The rest of the frame has yet to be read.
+                return Ok(());
+            }
+            let Some(n) = poll_write(&mut self.io, bytes, output, cx)? else { return Ok(()) };
+            if !own {
+                output.data = true;
+                lane.wrote(n, observer);
+                continue;
+            }
+            match self.outbox.wrote(n) {
+                Some(Control::Pong) => self.pongs_sent += 1,
+                Some(Control::Close) => self.close_sent = true,
+                Some(Control::Ping) | None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, output: &mut Output, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(io) = &mut self.io else { return Ok(()) };
+        match Pin::new(io).poll_flush(cx) {
+            Poll::Ready(flushed) => {
+                self.needs_flush = false;
+                flushed
+            }
+            Poll::Pending => {
+                output.blocked = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Keeps the time that writes wait.
+    #[cold]
     fn account(&mut self, output: &Output) {
-        if output.any
+        // One that ended with a flush alone had no bytes left.
+        if (output.any || !output.blocked)
             && let Some(since) = self.blocked_since.take()
         {
             self.stalled += now().saturating_duration_since(since);
         }
-        if output.blocked {
-            if self.blocked_since.is_none() {
-                self.blocked_since = Some(now());
-            }
-        } else if let Some(since) = self.blocked_since.take() {
-            // Only a flush was left.
-            self.stalled += now().saturating_duration_since(since);
+        if output.blocked && self.blocked_since.is_none() {
+            self.blocked_since = Some(now());
         }
     }
 
@@ -268,6 +284,29 @@ impl<E: Endpoint> Side<E> {
         match &mut self.io {
             Some(io) => Pin::new(io).poll_shutdown(cx).map(|_| ()),
             None => Poll::Ready(()),
+        }
+    }
+}
+
+/// One write; `None` if the stream takes nothing now.
+#[inline]
+fn poll_write<E: Endpoint>(
+    io: &mut Option<E>,
+    bytes: &[u8],
+    output: &mut Output,
+    cx: &mut Context<'_>,
+) -> io::Result<Option<usize>> {
+    let Some(io) = io else { return Ok(None) };
+    match Pin::new(io).poll_write(cx, bytes) {
+        Poll::Ready(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
+        Poll::Ready(Ok(n)) => {
+            output.any = true;
+            Ok(Some(n))
+        }
+        Poll::Ready(Err(error)) => Err(error),
+        Poll::Pending => {
+            output.blocked = true;
+            Ok(None)
         }
     }
 }

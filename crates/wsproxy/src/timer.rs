@@ -14,6 +14,10 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
+    pub(crate) fn is_armed(&self) -> bool {
+        self.sleep.is_some()
+    }
+
     /// Whether `deadline` may have come. If not, the task is woken then, or earlier.
     pub(crate) fn poll_until(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> bool {
         let Some(deadline) = deadline else {
