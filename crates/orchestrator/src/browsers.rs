@@ -79,6 +79,8 @@ pub struct Browsers {
     ready: bool,
     last_end: Option<End>,
     gone: bool,
+    /// The upstream has been told that nobody starts it again.
+    given_up: bool,
     record: BrowserRecord,
 }
 
@@ -152,7 +154,14 @@ impl Browsers {
                 self.record.crashes += u64::from(!expected);
                 if generation == self.newest {
                     self.ready = false;
-                    told.push(Told::Fact(Fact::Ended { cause }));
+                    // That nobody will start it again is known now, and sessions must not be told to
+                    // come back in the time until the driver says that all of it is gone.
+                    let for_good = !expected && relaunch_in.is_none();
+                    self.given_up = for_good;
+                    told.push(Told::Fact(match for_good {
+                        true => Fact::GaveUp { cause },
+                        false => Fact::Ended { cause },
+                    }));
                 } else {
                     told.push(Told::Fact(Fact::EndedOf { generation, cause }));
                 }
@@ -164,7 +173,9 @@ impl Browsers {
             DriverEvent::Gone { cause, why } => {
                 self.gone = true;
                 self.ready = false;
-                told.push(Told::Fact(Fact::GaveUp { cause }));
+                if !self.given_up {
+                    told.push(Told::Fact(Fact::GaveUp { cause }));
+                }
                 told.push(Told::Gone(gone_stop(cause, &why)));
             }
         }

@@ -110,7 +110,7 @@ fn after_gone_nothing_is_told() {
     let mut browsers = Browsers::new();
     let gone = DriverEvent::Gone { cause: KILLED, why: GoneWhy::Crashed };
     feed(&mut browsers, [starting(1), ready(1), exited(1, false)]);
-    assert_eq!(feed(&mut browsers, [gone.clone()]), ["gave_up", "+gone"]);
+    assert_eq!(feed(&mut browsers, [gone.clone()]), ["+gone"]);
     assert_eq!(feed(&mut browsers, [gone, starting(2), ready(2)]), [""; 0]);
     assert!(!browsers.is_ready());
 }
@@ -159,4 +159,13 @@ fn the_facts_fit_the_steps_of_the_upstream() {
         assert_eq!(generation, browsers.record().generation);
     }
     assert!(publisher.current().is_gone());
+}
+
+#[test]
+fn an_exit_for_good_is_never_told_as_one_that_may_come_back() {
+    let mut browsers = Browsers::new();
+    feed(&mut browsers, [starting(1), ready(1)]);
+    let gone = DriverEvent::Gone { cause: KILLED, why: GoneWhy::Crashed };
+    let told = feed(&mut browsers, [exited(1, false), gone]);
+    assert_eq!(told, [Fact::GaveUp { cause: KILLED }.kind(), "+exited", "+gone"]);
 }
