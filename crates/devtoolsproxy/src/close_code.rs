@@ -51,8 +51,9 @@ const BAD_GATEWAY: u16 = 1014;
 
 /// Decides what to tell the client, as soon as the facts allow it.
 ///
-/// `None` means that the state of the browser still says ready and it has not been asked yet;
-/// [`crate::verdict::resolve`] then asks or waits for the time to ask. Whenever that gives a
+/// `None` means that the state of the browser still says ready and that it has not been asked yet,
+/// or that it did not answer and may be about to end; [`crate::verdict::resolve`] then asks, or
+/// waits for the time to ask or to tell. Whenever that gives a
 /// verdict, this gives a Close.
 #[must_use]
 pub fn decide(facts: &Facts<'_>, use_1014: bool) -> Option<ClientClose> {
@@ -119,6 +120,7 @@ fn lost(end: &UpstreamEnd, facts: &Facts<'_>, use_1014: bool) -> Option<ClientCl
         Standing::Down => Some(ended(facts.how_it_ended(), use_1014)),
         Standing::StillReady => match facts.alive {
             Alive::Same(seen) => Some(alive(end, seen)),
+            Alive::No if facts.now < facts.tell_by() => None,
             Alive::No if facts.restart_expected => Some(restarting()),
             Alive::No => Some(ended(None, use_1014)),
             Alive::NotAsked if facts.now < facts.deadline() => None,

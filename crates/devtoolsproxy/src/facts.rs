@@ -109,13 +109,21 @@ pub struct Waits {
     /// From the end to the question whether the browser still lives: a process that dies closes
     /// its sockets up to 65 ms before it can be seen to have ended (Chromium 156).
     pub settle: Duration,
+    /// From the end to the Close that the client gets, whatever is known by then. A browser that
+    /// answers no more but has not ended is about to, on a busy machine later than `settle`; how
+    /// it ends decides whether the client should come back.
+    pub tell: Duration,
     /// From the end to the verdict without any newer fact: a restart takes 5 to 8 s.
     pub confirm: Duration,
 }
 
 impl Default for Waits {
     fn default() -> Self {
-        Self { settle: Duration::from_millis(250), confirm: Duration::from_secs(10) }
+        Self {
+            settle: Duration::from_millis(250),
+            tell: Duration::from_millis(900),
+            confirm: Duration::from_secs(10),
+        }
     }
 }
 
@@ -185,6 +193,11 @@ impl Facts<'_> {
 
     pub(crate) fn settled_at(&self) -> Instant {
         self.ended_at + self.waits.settle
+    }
+
+    /// When the client is told, with or without more facts: after the browser was asked.
+    pub(crate) fn tell_by(&self) -> Instant {
+        self.ended_at + self.waits.tell.max(self.waits.settle).min(self.waits.confirm)
     }
 
     pub(crate) fn deadline(&self) -> Instant {

@@ -160,6 +160,8 @@ pub fn resolve(facts: &Facts<'_>) -> Decision {
             Alive::NotAsked if facts.now >= facts.deadline() => no_more_facts(facts),
             Alive::NotAsked if facts.now >= facts.settled_at() => Decision::Ask,
             Alive::NotAsked => Decision::Wait { until: facts.settled_at().min(facts.deadline()) },
+            // The client is waiting to be told.
+            Alive::No if facts.now < facts.tell_by() => Decision::Wait { until: facts.tell_by() },
             Alive::No => wait_for_more(facts),
         },
         // 8: something is going on; wait for it.

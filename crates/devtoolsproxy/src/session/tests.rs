@@ -67,16 +67,29 @@ async fn gone_is_told_and_judged_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_source_knows_is_told_after_one_question_and_judged_at_the_end() {
+async fn what_no_source_knows_is_told_within_a_second_and_judged_at_the_end() {
     let stage = Stage::new();
     for (restart_expected, code) in [(true, 1012), (false, 1011)] {
         let mut bench = stage.session(restart_expected);
         bench.dies(None);
-        // 250 ms to settle, 200 ms until nobody has answered.
-        assert_eq!(bench.told().await, (code, 450 * MS));
+        // 250 ms to settle, 200 ms until nobody has answered, and what is left of the time in
+        // which a client has to be told.
+        assert_eq!(bench.told().await, (code, 900 * MS));
         assert_eq!(bench.ended().await, 10 * SECOND);
     }
     assert_eq!(stage.verdicts().await, ["upstream_error/browser_unreachable"; 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_browser_that_is_slow_to_exit_is_told_by_its_exit() {
+    let stage = Stage::new();
+    let mut bench = stage.session(true);
+    bench.dies(None);
+    tokio::time::sleep_until(bench.began + 700 * MS).await;
+    bench.publisher.apply(Fact::GaveUp { cause: Cause::Exited { code: 0 } });
+    assert_eq!(bench.told().await, (1011, 700 * MS));
+    assert_eq!(bench.ended().await, 700 * MS);
+    assert_eq!(stage.verdicts().await, ["upstream_error/browser_closed"]);
 }
 
 #[tokio::test(start_paused = true)]

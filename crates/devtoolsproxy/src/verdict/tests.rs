@@ -176,7 +176,10 @@ fn a_browser_that_still_counts_as_ready_is_asked_after_settling() {
         assert_eq!(given(resolve(&alive)), (Reason::UpstreamError, Detail::UpstreamClosed));
     }
     let dead = Facts { alive: Alive::No, ..settled };
-    assert_eq!(resolve(&dead), Decision::Wait { until: t0 + 10 * SECOND });
+    let tell = t0 + Waits::default().tell;
+    assert_eq!(resolve(&dead), Decision::Wait { until: tell });
+    let told = Facts { now: tell, ..dead.clone() };
+    assert_eq!(resolve(&told), Decision::Wait { until: t0 + 10 * SECOND });
     let late = Facts { now: t0 + 10 * SECOND, ..dead };
     assert_eq!(given(resolve(&late)), (Reason::UpstreamError, Detail::BrowserUnreachable));
 }

@@ -162,6 +162,7 @@ pub fn quickly() -> EdgeSettings {
     settings.dial.dial_window = ms(800);
     settings.dial.total = ms(1500);
     settings.waits.settle = ms(60);
+    settings.waits.tell = ms(500);
     settings.waits.confirm = ms(900);
     settings.fetch_limit = ms(800);
     settings.create_wait = ms(2500);
