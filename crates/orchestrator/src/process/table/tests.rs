@@ -20,10 +20,27 @@ fn this_process_reads_like_the_system_calls_say() {
     let uid = rustix::process::getuid().as_raw();
     let found = read(me, Marks::OfUser(uid)).unwrap().unwrap();
     assert_eq!(found.uid, uid);
-    assert_eq!(found.session, rustix::process::getsid(None).unwrap().as_raw_nonzero().get());
     assert!(!found.zombie);
     assert_eq!(start_of(me), Some(found.start));
     assert!(scan(Marks::Skip).unwrap().iter().any(|p| p.pid == me && p.start == found.start));
+}
+
+#[test]
+fn a_process_shows_the_session_that_it_leads() {
+    // This process may be in a session of an outer pid namespace, which has no number in here.
+    let mut child = std::process::Command::new("setsid")
+        .arg("cat")
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id().cast_signed();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !read(pid, Marks::Skip).unwrap().is_some_and(|p| p.session == pid) {
+        assert!(std::time::Instant::now() < deadline, "{:?}", read(pid, Marks::Skip));
+        std::thread::yield_now();
+    }
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]
