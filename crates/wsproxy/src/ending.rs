@@ -235,7 +235,6 @@ impl<C: Endpoint, U: Endpoint> Inner<C, U> {
             spilled: up.spilled,
             discarded_after_end: up.discarded,
             client_mid_frame: client.mid_frame(),
-            tap_missed: session.observers.tap.as_ref().map_or(0, |tap| tap.missed()),
             quiet: session.quiet_end,
         }
     }

@@ -45,5 +45,5 @@ pub use relay::Relay;
 pub use report::{CloseSent, DirectionReport, FirstClose, Moment, Party, QuietEnd, RelayReport};
 pub use rule::Rule;
 pub use stop::{Stop, StopMode, StopSide, StopToken, Stopper, stop_channel};
-pub use tap::{Tap, TapMessage, TapReceiver, tap};
+pub use tap::{Tap, TapMessage};
 pub use verdict::{Cause, Detail, Terminal, Vanished};

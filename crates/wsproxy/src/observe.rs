@@ -8,33 +8,44 @@ use crate::tap::{Tap, TapMessage};
 /// A tap and the message that is being copied for it.
 #[derive(Debug)]
 pub(crate) struct Copying {
-    tap: Tap,
+    tap: Box<dyn Tap>,
     head: Vec<u8>,
+    /// The message that is being written was wanted when it began.
+    wanted: bool,
+    /// There was no room for more of it.
+    full: bool,
 }
 
 impl Copying {
-    pub(crate) fn new(tap: Tap) -> Self {
-        Self { tap, head: Vec::new() }
+    pub(crate) fn new(tap: Box<dyn Tap>) -> Self {
+        Self { tap, head: Vec::new(), wanted: false, full: false }
     }
 
-    pub(crate) fn missed(&self) -> u64 {
-        self.tap.missed()
+    /// Whether it has to see what is written next.
+    fn is_active(&self) -> bool {
+        self.wanted || self.tap.is_armed()
     }
 
     fn piece(&mut self, part: Part, piece: &[u8]) {
         if part.offset == 0 {
-            self.head.clear();
+            self.wanted = part.text && self.tap.is_armed();
+            self.full = false;
         }
-        let room = self.tap.max_bytes().saturating_sub(self.head.len());
-        if part.text && room > 0 && self.tap.is_open() {
-            part.copy_to(&piece[..piece.len().min(room)], &mut self.head);
+        if self.wanted && !self.full {
+            let room = self.tap.reserve(piece.len()).min(piece.len());
+            self.full = room < piece.len();
+            part.copy_to(&piece[..room], &mut self.head);
         }
     }
 
     fn end(&mut self, text: bool, len: u64) {
-        if text && self.tap.is_open() {
-            let head = if len == 0 { Vec::new() } else { std::mem::take(&mut self.head) };
-            self.tap.offer(TapMessage { head: head.into(), len });
+        let wanted = match len {
+            0 => text && self.tap.is_armed(),
+            _ => std::mem::take(&mut self.wanted),
+        };
+        if wanted {
+            let head = std::mem::take(&mut self.head).into();
+            self.tap.offer(TapMessage { head, len });
         }
     }
 }
@@ -44,6 +55,14 @@ impl Copying {
 pub(crate) struct Observers {
     pub(crate) tap: Option<Box<Copying>>,
     pub(crate) quiet: Option<Box<Quiet>>,
+}
+
+impl Observers {
+    /// Whether anyone looks at what the client sends.
+    #[inline]
+    pub(crate) fn watch_the_client(&self) -> bool {
+        self.quiet.is_some() || self.tap.as_ref().is_some_and(|tap| tap.is_active())
+    }
 }
 
 /// Of what the client sent.

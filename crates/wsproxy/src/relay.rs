@@ -53,9 +53,9 @@ impl<C: Endpoint, U: Endpoint> Relay<C, U> {
         self
     }
 
-    /// Copies the client's text messages to a tap.
-    pub fn with_tap(mut self, tap: Tap) -> Self {
-        self.session.set_tap(tap);
+    /// Copies the client's text messages to a tap, while it wants them.
+    pub fn with_tap(mut self, tap: impl Tap + 'static) -> Self {
+        self.session.set_tap(Box::new(tap));
         self
     }
 

@@ -40,8 +40,6 @@ pub struct RelayReport {
     pub discarded_after_end: u64,
     /// The client's socket was closed inside a frame to it, so no Close could be written.
     pub client_mid_frame: bool,
-    /// Messages that the tap missed because its consumer did not keep up.
-    pub tap_missed: u64,
     /// How a quiet stop ended, if the session was stopped by one.
     pub quiet: Option<QuietEnd>,
 }

@@ -68,7 +68,7 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
         self.stop_token = Some(stop);
     }
 
-    pub(crate) fn set_tap(&mut self, tap: Tap) {
+    pub(crate) fn set_tap(&mut self, tap: Box<dyn Tap>) {
         self.observers.tap = Some(Box::new(Copying::new(tap)));
     }
 
@@ -165,14 +165,11 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
     }
 
     pub(crate) fn write_browser(&mut self, cx: &mut Context<'_>) -> io::Result<Output> {
-        match &self.observers {
-            Observers { tap: None, quiet: None } => {
-                self.browser.poll_output(&mut self.up, &mut (), cx)
-            }
-            Observers { .. } => {
-                let mut observer = FromClient(&mut self.observers);
-                self.browser.poll_output(&mut self.up, &mut observer, cx)
-            }
+        if self.observers.watch_the_client() {
+            let mut observer = FromClient(&mut self.observers);
+            self.browser.poll_output(&mut self.up, &mut observer, cx)
+        } else {
+            self.browser.poll_output(&mut self.up, &mut (), cx)
         }
     }
 

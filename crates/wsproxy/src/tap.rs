@@ -1,73 +1,26 @@
 //! Copies of the client's text messages, for whoever wants to look at them.
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
+use std::fmt;
 
-/// Makes a tap: `capacity` messages wait at most, of each at most `max_bytes` are copied.
+/// Takes copies of the client's text messages; goes into one [`Relay`](crate::Relay).
 ///
-/// The relay never waits for the consumer: what does not fit is missed and counted in the report.
-/// The consumer runs in its own task, so it may block or panic as it likes.
-///
-/// # Panics
-///
-/// If `capacity` is 0.
-#[must_use]
-pub fn tap(capacity: usize, max_bytes: usize) -> (Tap, TapReceiver) {
-    let (sender, receiver) = mpsc::channel(capacity);
-    (Tap { sender, max_bytes, missed: 0 }, TapReceiver { receiver })
-}
+/// The relay calls it from its own task and never waits for it. Whatever consumes the messages
+/// belongs behind a bounded queue in a task of its own, where it may block or panic as it likes.
+pub trait Tap: Send + fmt::Debug {
+    /// Whether messages are wanted right now. It may change at any time; a message is copied if it
+    /// was wanted when its first byte was written. Asked at each write, so it has to be as cheap as
+    /// an atomic load.
+    fn is_armed(&self) -> bool;
 
-/// The relay's end of a tap; goes into one [`Relay`](crate::Relay).
-#[derive(Debug)]
-pub struct Tap {
-    sender: mpsc::Sender<TapMessage>,
-    max_bytes: usize,
-    missed: u64,
-}
+    /// Makes room for the next `bytes` of the present message, and returns how many of them to
+    /// copy. If that is less, nothing more of this message is copied, and it is offered cut. The
+    /// room of a message that is never offered, because the session ends inside it, is given back
+    /// when the tap is dropped.
+    fn reserve(&mut self, bytes: usize) -> usize;
 
-impl Tap {
-    pub(crate) fn max_bytes(&self) -> usize {
-        self.max_bytes
-    }
-
-    pub(crate) fn missed(&self) -> u64 {
-        self.missed
-    }
-
-    /// Whether anyone still listens; if not, nothing needs to be copied.
-    pub(crate) fn is_open(&self) -> bool {
-        !self.sender.is_closed()
-    }
-
-    pub(crate) fn offer(&mut self, message: TapMessage) {
-        match self.sender.try_send(message) {
-            Ok(()) | Err(TrySendError::Closed(_)) => {}
-            Err(TrySendError::Full(_)) => self.missed += 1,
-        }
-    }
-}
-
-/// The consumer's end of a tap. Dropping it ends the copying.
-#[derive(Debug)]
-pub struct TapReceiver {
-    receiver: mpsc::Receiver<TapMessage>,
-}
-
-impl TapReceiver {
-    /// The next message; `None` once the session is over and all were taken.
-    ///
-    /// # Cancel safety
-    ///
-    /// Nothing is lost if the future is dropped.
-    pub async fn recv(&mut self) -> Option<TapMessage> {
-        self.receiver.recv().await
-    }
-
-    /// The next message if one waits.
-    pub fn try_recv(&mut self) -> Option<TapMessage> {
-        self.receiver.try_recv().ok()
-    }
+    /// A message was written to its end. Must not wait.
+    fn offer(&mut self, message: TapMessage);
 }
 
 /// A text message of the client whose last byte was written to the browser.

@@ -2,9 +2,48 @@
 
 use super::rig::{Duplex, Peer, play, rig};
 use crate::limits::Limits;
-use crate::tap::{TapMessage, tap};
+use crate::tap::{Tap, TapMessage};
 use crate::testing::{BINARY, CONTINUATION, Frame, TEXT};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::io::DuplexStream;
+
+/// Keeps what it is offered, with `room` bytes for each message.
+#[derive(Debug, Clone)]
+struct Notes {
+    armed: Arc<AtomicBool>,
+    room: usize,
+    used: usize,
+    taken: Arc<Mutex<Vec<TapMessage>>>,
+}
+
+impl Notes {
+    fn new(armed: bool, room: usize) -> Self {
+        let armed = Arc::new(AtomicBool::new(armed));
+        Self { armed, room, used: 0, taken: Arc::default() }
+    }
+
+    fn taken(&self) -> Vec<TapMessage> {
+        self.taken.lock().unwrap().clone()
+    }
+}
+
+impl Tap for Notes {
+    fn is_armed(&self) -> bool {
+        self.armed.load(Ordering::Relaxed)
+    }
+
+    fn reserve(&mut self, bytes: usize) -> usize {
+        let granted = bytes.min(self.room - self.used);
+        self.used += granted;
+        granted
+    }
+
+    fn offer(&mut self, message: TapMessage) {
+        self.used = 0;
+        self.taken.lock().unwrap().push(message);
+    }
+}
 
 async fn echo(client: &mut Peer<DuplexStream>, browser: &mut Peer<DuplexStream>, frame: &Frame) {
     client.send(frame).await;
@@ -15,10 +54,14 @@ fn begin() -> (Duplex, Peer<DuplexStream>, Peer<DuplexStream>) {
     rig(Limits::default())
 }
 
+fn message(head: &str, len: u64) -> TapMessage {
+    TapMessage { head: head.as_bytes().to_vec().into(), len }
+}
+
 #[tokio::test(start_paused = true)]
 async fn text_messages_are_copied_once_they_are_written() {
     let (relay, mut client, mut browser) = begin();
-    let (tap, mut taken) = tap(8, 10);
+    let notes = Notes::new(true, 10);
     let script = async {
         echo(&mut client, &mut browser, &Frame::client(TEXT, "first")).await;
         echo(&mut client, &mut browser, &Frame::client(BINARY, "binary")).await;
@@ -30,47 +73,38 @@ async fn text_messages_are_copied_once_they_are_written() {
         echo(&mut client, &mut browser, &Frame::client(TEXT, "")).await;
         drop((client, browser));
     };
-    let (_, report, ()) = play(relay.with_tap(tap), script).await;
-    let mut messages = Vec::new();
-    while let Some(message) = taken.recv().await {
-        messages.push(message);
-    }
-    let message = |head: &str, len| TapMessage { head: head.as_bytes().to_vec().into(), len };
+    play(relay.with_tap(notes.clone()), script).await;
+    let taken = notes.taken();
     let expected =
         [message("first", 5), message("joined", 6), message("longer tha", 21), message("", 0)];
-    assert_eq!(messages, expected);
-    assert!(messages[2].is_cut() && !messages[0].is_cut());
-    assert_eq!(report.tap_missed, 0);
+    assert_eq!(taken, expected);
+    assert!(taken[2].is_cut() && !taken[0].is_cut());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_consumer_that_does_not_take_misses_messages_and_holds_up_nobody() {
+async fn a_tap_is_armed_and_disarmed_in_the_middle_of_a_session() {
     let (relay, mut client, mut browser) = begin();
-    let (tap, mut taken) = tap(2, 100);
+    let notes = Notes::new(false, 1 << 20);
+    let armed = Arc::clone(&notes.armed);
+    // Longer than what is written at once, so that it is armed inside of it.
+    let long = Frame::client(TEXT, vec![b'x'; 100_000]);
     let script = async {
-        for i in 0..10_u8 {
-            echo(&mut client, &mut browser, &Frame::client(TEXT, [b'0' + i])).await;
-        }
+        echo(&mut client, &mut browser, &Frame::client(TEXT, "before")).await;
+        client.send_bytes(&long.bytes()[..30_000]).await;
+        super::rig::settle().await;
+        armed.store(true, Ordering::Relaxed);
+        client.send_bytes(&long.bytes()[30_000..]).await;
+        browser.expect(&long).await;
+        echo(&mut client, &mut browser, &Frame::client(TEXT, "wanted")).await;
+        echo(&mut client, &mut browser, &long).await;
+        armed.store(false, Ordering::Relaxed);
+        echo(&mut client, &mut browser, &Frame::client(TEXT, "after")).await;
+        echo(&mut client, &mut browser, &Frame::client(TEXT, "")).await;
+        armed.store(true, Ordering::Relaxed);
+        echo(&mut client, &mut browser, &Frame::client(TEXT, "again")).await;
         drop((client, browser));
     };
-    let (_, report, ()) = play(relay.with_tap(tap), script).await;
-    assert_eq!((report.to_browser.messages, report.tap_missed), (10, 8));
-    assert_eq!(taken.try_recv().unwrap().head, "0");
-    assert_eq!(taken.try_recv().unwrap().head, "1");
-    assert_eq!(taken.try_recv(), None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_consumer_that_is_gone_is_forgotten() {
-    let (relay, mut client, mut browser) = begin();
-    let (tap, taken) = tap(1, 100);
-    drop(taken);
-    let script = async {
-        for _ in 0..5 {
-            echo(&mut client, &mut browser, &Frame::client(TEXT, "x")).await;
-        }
-        drop((client, browser));
-    };
-    let (_, report, ()) = play(relay.with_tap(tap), script).await;
-    assert_eq!((report.to_browser.messages, report.tap_missed), (5, 0));
+    play(relay.with_tap(notes.clone()), script).await;
+    let long = message(&"x".repeat(100_000), 100_000);
+    assert_eq!(notes.taken(), [message("wanted", 6), long, message("again", 5)]);
 }
