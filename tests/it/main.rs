@@ -11,6 +11,7 @@ mod flow_clients;
 mod flow_drain;
 mod flow_ending;
 mod flow_rest;
+mod flow_templates;
 
 use libtest_mimic::{Arguments, Trial};
 use lockkeeper_tests::Outcome;
@@ -28,7 +29,7 @@ macro_rules! facts {
 
 fn main() {
     let arguments = Arguments::from_args();
-    let groups: [(&str, &[Fact]); 9] = [
+    let groups: [(&str, &[Fact]); 10] = [
         ("fault_browser", fault_browser::FACTS),
         ("fault_client", fault_client::FACTS),
         ("fault_daemon", fault_daemon::FACTS),
@@ -38,6 +39,7 @@ fn main() {
         ("flow_drain", flow_drain::FACTS),
         ("flow_ending", flow_ending::FACTS),
         ("flow_rest", flow_rest::FACTS),
+        ("flow_templates", flow_templates::FACTS),
     ];
     let trials = groups
         .into_iter()

@@ -22,6 +22,9 @@ use crate::subdomains::Parent;
 /// What `sandbox_stopped` says of a sandbox that lived for one socket.
 const QUICK: &str = "quick_connect";
 
+/// When there may be room on the disk again, for a client that could not be served for lack of it.
+const DISK_RETRY: Duration = Duration::from_secs(30);
+
 /// Looks sandboxes up, and makes those of quick connects.
 pub(crate) struct Sandboxes(pub(crate) Orchestrator);
 
@@ -115,6 +118,7 @@ fn refused(error: CreateError) -> QuickRefused {
         | CreateError::QueueTimeout { retry, .. } => {
             QuickRefused::Busy { retry_after: hint(retry) }
         }
+        CreateError::DiskLow { .. } => QuickRefused::NoCapacity { retry_after: Some(DISK_RETRY) },
         CreateError::Timeout(_) => QuickRefused::TimedOut,
         CreateError::ForceStopped => QuickRefused::Cancelled(ContextDetail::ForcedStop),
         CreateError::Admit(AdmitRefusal::Exists { .. })

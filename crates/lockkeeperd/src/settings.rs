@@ -1,19 +1,24 @@
 //! The daemon's own settings, and what is built from all of them.
 
+mod templates;
 #[cfg(test)]
 mod tests;
+mod uids;
 
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use orchestrator::Config;
+use orchestrator::driver::Flavour;
 use orchestrator::process::{CgroupMode, Limits, ProcessConfig, Search};
+use orchestrator::{Config, Template};
 use service::access::{AccessMetrics, AccessSettings};
 use service::settings::shared::{self, BODY_LIMIT, SHUTDOWN_DRAIN_TIMEOUT};
 use service::settings::{Environment, Finding, Key, OptionalKey, Size, Table, Values};
 use telemetry::tracing_setup::{Format, InitError};
 
+use self::uids::UidRange;
 use crate::ports::PortRange;
 use crate::subdomains::Parent;
 
@@ -70,6 +75,18 @@ static BROWSER: OptionalKey<PathBuf> = OptionalKey::new(
     "searched for",
     "The browser binary, when it is in none of the usual places.",
 );
+static SANDBOX_UIDS: Key<UidRange> = Key::new(
+    "SANDBOX_UIDS",
+    "60600-61183",
+    "Users that sandboxes get, one each, when the daemon is root.",
+);
+static MIN_FREE_DISK: Key<Size> = Key::new(
+    "MIN_FREE_DISK",
+    "1 GiB",
+    "Creates are refused while the disk of STATE_DIR has less free than this.",
+)
+.range("1 MiB", "1024 GiB")
+.zero("never refused");
 static STOP_GRACE: Key<Duration> =
     Key::new("STOP_GRACE", "10s", "How long a browser has between SIGTERM and SIGKILL.")
         .range("100ms", "5m");
@@ -132,7 +149,9 @@ pub(crate) fn table() -> Table {
             "Browsers",
             [
                 BROWSER.setting(),
+                SANDBOX_UIDS.setting(),
                 SANDBOX_MEMORY.setting(),
+                MIN_FREE_DISK.setting(),
                 STOP_GRACE.setting(),
                 CRASH_MAX.setting(),
                 CRASH_WINDOW.setting(),
@@ -141,7 +160,9 @@ pub(crate) fn table() -> Table {
             ],
         )
         .group("Addresses of sandboxes", [SANDBOX_PORTS.setting(), SUBDOMAINS_OF.setting()])
+        .section("templates", templates::REASON)
         .rule([DEFAULT_TTL.setting(), MAX_TTL.setting()], ttl_fits)
+        .rule([MAX_TTL.setting(), ALLOW_NO_SANDBOX.setting()], templates_are_right)
         .rule([SANDBOX_PORTS.setting(), MAX_SANDBOXES.setting()], ports_suffice)
         .rule([MAX_TTL.setting(), SHUTDOWN_DRAIN_TIMEOUT.setting()], drain_ends)
 }
@@ -153,6 +174,31 @@ fn ttl_fits(values: &Values) -> Vec<Finding> {
         return vec![Finding::Mistake(text.to_owned())];
     }
     Vec::new()
+}
+
+fn templates_are_right(values: &Values) -> Vec<Finding> {
+    let mistakes = match read_templates(values) {
+        Ok(templates) => {
+            let (max_ttl, no_sandbox) = (values.get(&MAX_TTL), values.get(&ALLOW_NO_SANDBOX));
+            let wrong = |(name, template): (&String, &Template)| {
+                let mistakes = template.mistakes(no_sandbox, max_ttl).into_iter();
+                let told = mistakes.map(|m| format!("templates.{name}.{} {}", m.field, m.problem));
+                told.collect::<Vec<_>>()
+            };
+            templates.iter().flat_map(wrong).collect()
+        }
+        Err(mistakes) => mistakes,
+    };
+    mistakes.into_iter().map(Finding::Mistake).collect()
+}
+
+fn read_templates(values: &Values) -> Result<BTreeMap<String, Template>, Vec<String>> {
+    templates::read(values.section("templates"))
+}
+
+/// The templates; the settings were refused before if one of them has a mistake.
+fn templates(values: &Values) -> BTreeMap<String, Template> {
+    read_templates(values).unwrap_or_default()
 }
 
 fn ports_suffice(values: &Values) -> Vec<Finding> {
@@ -247,6 +293,8 @@ pub(crate) fn orchestrator(values: &Values, node_id: &str) -> Config {
         crash_max: u32::try_from(values.get(&CRASH_MAX)).unwrap_or(u32::MAX),
         crash_window: values.get(&CRASH_WINDOW),
         allow_no_sandbox: values.get(&ALLOW_NO_SANDBOX),
+        min_free_disk: values.get(&MIN_FREE_DISK).0,
+        templates: templates(values),
         body_limit: values.get(&BODY_LIMIT).as_usize(),
         ..Config::default()
     }
@@ -260,6 +308,12 @@ fn sandboxes_of_this_machine() -> usize {
     usize::try_from(fit.clamp(1, 1000)).unwrap_or(1)
 }
 
+/// The binaries that templates name.
+fn further_browsers(values: &Values) -> Vec<(Flavour, PathBuf)> {
+    let templates = templates(values).into_values();
+    templates.filter_map(|template| template.flavour.zip(template.browser)).collect()
+}
+
 /// What the process driver is told.
 pub(crate) fn process(values: &Values, state_dir: &Path) -> ProcessConfig {
     let cgroup = match values.get(&CGROUP).as_str() {
@@ -270,6 +324,8 @@ pub(crate) fn process(values: &Values, state_dir: &Path) -> ProcessConfig {
     let memory = values.get(&SANDBOX_MEMORY).0;
     ProcessConfig {
         browser: values.find(&BROWSER),
+        further: further_browsers(values),
+        uids: values.get(&SANDBOX_UIDS).0,
         search: Search { path: std::env::var_os("PATH"), ..Search::default() },
         limits: Limits { memory: (memory > 0).then_some(memory), ..Limits::default() },
         stop_grace: values.get(&STOP_GRACE),

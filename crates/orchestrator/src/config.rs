@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::driver::{Flavour, OnExit};
 use crate::registry::Bounds;
+use crate::templates::Template;
 
 /// Everything the orchestrator is told at start.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub struct Config {
     pub crash_window: Duration,
     /// Whether templates and creates may switch Chromium's own sandbox off.
     pub allow_no_sandbox: bool,
+    /// A create is refused while the driver's disk has fewer bytes free than this; 0 = never.
+    pub min_free_disk: u64,
     /// The largest request body in bytes.
     pub body_limit: usize,
     /// How long the sessions of an ending sandbox may take to close before its browser is stopped.
@@ -73,6 +75,7 @@ impl Default for Config {
             crash_max: 5,
             crash_window: Duration::from_secs(60),
             allow_no_sandbox: false,
+            min_free_disk: 1 << 30,
             body_limit: 1 << 20,
             session_grace: Duration::from_secs(4),
             cancel_grace: Duration::from_secs(5),
@@ -102,23 +105,4 @@ impl Config {
         }
         names
     }
-}
-
-/// What sandboxes of one kind have in common; a create may override each part.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Template {
-    /// Browser family; the first one that the driver found if absent.
-    pub flavour: Option<Flavour>,
-    /// Command-line switches; those of a create come after them.
-    pub flags: Vec<String>,
-    /// Environment of the browser; a create may replace single variables.
-    pub env: BTreeMap<String, String>,
-    /// Time to live.
-    pub ttl: Option<Duration>,
-    /// How long a sandbox may be unused.
-    pub idle: Option<Duration>,
-    /// What follows a crash; relaunch if absent.
-    pub on_crash: Option<OnExit>,
-    /// What follows when its own client closed the browser; stop if absent.
-    pub on_close: Option<OnExit>,
 }

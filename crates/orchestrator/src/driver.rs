@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +71,10 @@ pub struct LaunchSpec {
     pub lifecycle: LifecycleId,
     /// Browser family; the driver knows where its binary is.
     pub flavour: Flavour,
+    /// A browser binary in place of the driver's own, one of those that the driver was told of.
+    pub browser: Option<PathBuf>,
+    /// What it may use, where that differs from what the driver was told.
+    pub limits: LaunchLimits,
     /// Further command-line switches, each starting with `--`, already checked.
     pub flags: Vec<String>,
     /// Further environment of the browser, already checked.
@@ -84,6 +89,17 @@ pub struct LaunchSpec {
     pub crash_max: u32,
     /// The window of `crash_max`.
     pub crash_window: Duration,
+}
+
+/// What one instance may use; what is absent is as the driver was told at its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LaunchLimits {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+    /// Processor time, in thousandths of one core.
+    pub cpu: Option<u32>,
 }
 
 /// What follows when a browser ends that nobody told to end.
@@ -191,6 +207,8 @@ pub struct Capabilities {
     pub flavours: Vec<Flavour>,
     /// `per-sandbox-user`, `shared-user` or the driver's own word.
     pub isolation: &'static str,
+    /// Whether processor time can be limited.
+    pub limits_cpu: bool,
 }
 
 /// Why an instance did not start. Nothing of it exists any more.
@@ -271,6 +289,12 @@ pub trait Driver: Send + Sync + 'static {
     /// Kills every process of the instance and returns when they are dead, within two seconds and
     /// independent of a `stop` that hangs. Removes nothing. Idempotent.
     fn kill(&self, instance: LifecycleId) -> BoxFuture<'_, ()>;
+
+    /// Bytes that are free where instances keep their files; `None` if nobody can tell. Asked at
+    /// every create, so it must not take longer than a look.
+    fn free_disk(&self) -> Option<u64> {
+        None
+    }
 
     /// Ends what an earlier daemon left under the same state directory.
     ///

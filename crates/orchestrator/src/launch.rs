@@ -1,14 +1,16 @@
 //! Pure: from a create request and a template to what is started.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lockkeeper_api::{CreateRequest, ExitPolicy, Mistake, Mistakes, TimeSpan};
 
-use crate::config::{Config, DEFAULT_TEMPLATE, Template};
-use crate::driver::{Capabilities, Flavour, LaunchSpec, OnExit};
+use crate::config::{Config, DEFAULT_TEMPLATE};
+use crate::driver::{Capabilities, Flavour, LaunchLimits, LaunchSpec, OnExit};
 use crate::ids::{LifecycleId, SandboxId};
+use crate::templates::Template;
 
 /// A create request with every default filled in and every value checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,10 @@ pub struct Plan {
     pub template: Arc<str>,
     /// Browser family.
     pub flavour: Flavour,
+    /// A binary in place of the driver's own.
+    pub browser: Option<PathBuf>,
+    /// What it may use.
+    pub limits: LaunchLimits,
     /// Command-line switches.
     pub flags: Vec<String>,
     /// Environment of the browser.
@@ -61,6 +67,12 @@ pub enum PlanError {
         /// What there is.
         found: String,
     },
+    /// The template limits processor time, and the node cannot.
+    #[error("this node cannot limit processor time, as the template `{template}` asks for")]
+    NoCpuLimit {
+        /// Which template.
+        template: Arc<str>,
+    },
 }
 
 impl Plan {
@@ -84,7 +96,7 @@ impl Plan {
                 return Err(PlanError::UnknownTemplate { name, known });
             }
         };
-        let mut mistakes = Vec::new();
+        let mut mistakes = template.closed_to(name, &request);
         let id = request.id.as_deref().and_then(|id| match id.parse() {
             Ok(id) => Some(id),
             Err(error) => {
@@ -100,7 +112,12 @@ impl Plan {
             }
             None => template.flavour,
         };
-        let flags = [template.flags.as_slice(), request.flags.as_deref().unwrap_or(&[])].concat();
+        if !template.extensions.is_empty() && flavour.is_some_and(|f| f != Flavour::Chromium) {
+            let problem = "must be chromium, as the template has extensions";
+            mistakes.push(mistake("flavour", problem));
+        }
+        let flags =
+            [template.switches().as_slice(), request.flags.as_deref().unwrap_or(&[])].concat();
         mistakes.extend(flag_mistakes(&flags, config.allow_no_sandbox));
         let mut env = template.env.clone();
         env.extend(request.env.unwrap_or_default());
@@ -113,16 +130,21 @@ impl Plan {
         Mistakes::check(mistakes)?;
         let first = capabilities.flavours.first().copied().unwrap_or(Flavour::ALL[0]);
         let flavour = flavour.unwrap_or(first);
-        if !capabilities.flavours.contains(&flavour) {
+        if template.browser.is_none() && !capabilities.flavours.contains(&flavour) {
             let found: Vec<_> = capabilities.flavours.iter().map(|f| f.as_str()).collect();
             let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
             return Err(PlanError::Unsupported { wanted: flavour, found });
+        }
+        if template.limits.cpu.is_some() && !capabilities.limits_cpu {
+            return Err(PlanError::NoCpuLimit { template: name.into() });
         }
         Ok(Self {
             id,
             request_id: request.request_id,
             template: name.into(),
             flavour,
+            browser: template.browser.clone(),
+            limits: template.limits,
             flags,
             env: env.into_iter().collect(),
             ttl,
@@ -144,6 +166,8 @@ impl Plan {
         LaunchSpec {
             lifecycle,
             flavour: self.flavour,
+            browser: self.browser.clone(),
+            limits: self.limits,
             flags: self.flags.clone(),
             env: self.env.clone(),
             on_crash: self.on_crash,
@@ -155,7 +179,7 @@ impl Plan {
     }
 }
 
-fn mistake(field: impl Into<String>, problem: impl ToString) -> Mistake {
+pub(crate) fn mistake(field: impl Into<String>, problem: impl ToString) -> Mistake {
     Mistake { field: field.into(), problem: problem.to_string() }
 }
 
@@ -166,7 +190,7 @@ fn on_exit(policy: ExitPolicy) -> OnExit {
     }
 }
 
-fn parse_flavour(word: &str) -> Result<Flavour, String> {
+pub(crate) fn parse_flavour(word: &str) -> Result<Flavour, String> {
     Flavour::ALL.into_iter().find(|flavour| flavour.as_str() == word).ok_or_else(|| {
         let known: Vec<_> = Flavour::ALL.iter().map(|flavour| flavour.as_str()).collect();
         let shown: String = word.chars().take(60).collect();
@@ -201,7 +225,7 @@ const OURS: [&str; 2] = ["user-data-dir", "remote-debugging-"];
 /// Switches that take Chromium's own sandbox away.
 const UNSANDBOXED: [&str; 2] = ["no-sandbox", "disable-setuid-sandbox"];
 
-fn flag_mistakes(flags: &[String], allow_no_sandbox: bool) -> Vec<Mistake> {
+pub(crate) fn flag_mistakes(flags: &[String], allow_no_sandbox: bool) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     if flags.len() > MAX_ITEMS {
         mistakes.push(mistake("flags", format!("has {}, the limit is {MAX_ITEMS}", flags.len())));
@@ -231,7 +255,7 @@ fn flag_mistakes(flags: &[String], allow_no_sandbox: bool) -> Vec<Mistake> {
 /// Variables that say where a sandbox keeps its files, or what is loaded into its processes.
 const OUR_VARIABLES: [&str; 3] = ["HOME", "TMPDIR", "PATH"];
 
-fn env_mistakes(env: &BTreeMap<String, String>) -> Vec<Mistake> {
+pub(crate) fn env_mistakes(env: &BTreeMap<String, String>) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     if env.len() > MAX_ITEMS {
         mistakes.push(mistake("env", format!("has {}, the limit is {MAX_ITEMS}", env.len())));

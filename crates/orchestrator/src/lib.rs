@@ -11,14 +11,16 @@ pub mod node;
 pub mod process;
 pub mod registry;
 mod rest;
+pub mod templates;
 pub mod urls;
 
 mod shell;
 
-pub use config::{Config, Template};
+pub use config::Config;
 pub use metrics::Metrics;
 pub use shell::{
     Blocker, ChangeError, CreateError, DeleteError, DeleteOptions, DrainCounts, DrainTotals,
     ForceError, ForceReason, ForceReport, LifeStep, ListFilter, LiveSandbox, LookupError,
     OperatorDrain, Orchestrator, Page, Snapshot, Stuck,
 };
+pub use templates::Template;

@@ -4,6 +4,7 @@ fn both() -> Capabilities {
     Capabilities {
         flavours: vec![Flavour::HeadlessShell, Flavour::Chromium],
         isolation: "shared-user",
+        limits_cpu: true,
     }
 }
 
@@ -66,12 +67,16 @@ fn an_unknown_flavour_lists_the_known_ones() {
 
 #[test]
 fn a_flavour_without_a_browser_says_what_there_is() {
-    let one = Capabilities { flavours: vec![Flavour::Chromium], isolation: "shared-user" };
+    let one = Capabilities {
+        flavours: vec![Flavour::Chromium],
+        isolation: "shared-user",
+        limits_cpu: false,
+    };
     let config = Config::default();
     let refused = plan_with(r#"{"flavour": "headless-shell"}"#, &config, &one).unwrap_err();
     assert!(refused.to_string().ends_with("it has chromium"), "{refused}");
     assert_eq!(plan_with("{}", &config, &one).unwrap().flavour, Flavour::Chromium);
-    let none = Capabilities { flavours: vec![], isolation: "shared-user" };
+    let none = Capabilities { flavours: vec![], isolation: "shared-user", limits_cpu: false };
     let refused = plan_with("{}", &config, &none).unwrap_err();
     assert!(refused.to_string().ends_with("it has none"), "{refused}");
 }

@@ -10,7 +10,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::driver::Flavour;
+use crate::driver::{Flavour, LaunchSpec};
 
 /// Folders that hold the binaries themselves, in the order in which they are searched.
 const FOLDERS: [&str; 6] = [
@@ -42,6 +42,8 @@ impl Default for Search {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Browsers {
     found: Vec<(Flavour, PathBuf)>,
+    /// Binaries by the path that a launch names.
+    further: Vec<(PathBuf, PathBuf)>,
     tried: Vec<String>,
 }
 
@@ -49,6 +51,33 @@ impl Browsers {
     /// The binary of a flavour.
     pub(crate) fn of(&self, flavour: Flavour) -> Option<&Path> {
         self.found.iter().find(|(f, _)| *f == flavour).map(|(_, path)| path.as_path())
+    }
+
+    /// The binary for a launch.
+    pub(crate) fn for_launch(&self, spec: &LaunchSpec) -> Option<&Path> {
+        match &spec.browser {
+            Some(named) => {
+                let found = self.further.iter().find(|(name, _)| name == named);
+                found.map(|(_, elf)| elf.as_path())
+            }
+            None => self.of(spec.flavour),
+        }
+    }
+
+    /// Adds a binary that launches may name.
+    ///
+    /// # Errors
+    /// Why it cannot be started.
+    pub(crate) fn add(
+        &mut self,
+        flavour: Flavour,
+        path: &Path,
+        search: &Search,
+    ) -> Result<(), String> {
+        let elf = resolve(path, flavour, &search.folders)
+            .map_err(|why| format!("{} ({why})", path.display()))?;
+        self.further.push((path.to_owned(), elf));
+        Ok(())
     }
 
     /// The flavours that were found, in search order.

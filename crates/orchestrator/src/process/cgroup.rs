@@ -25,9 +25,11 @@ pub(crate) struct Tree {
     unified: Option<PathBuf>,
     v1_memory: Option<PathBuf>,
     v1_pids: Option<PathBuf>,
+    v1_cpu: Option<PathBuf>,
     /// Whether the unified tree divides these.
     v2_memory: bool,
     v2_pids: bool,
+    v2_cpu: bool,
 }
 
 impl Tree {
@@ -42,6 +44,7 @@ impl Tree {
                     tree.unified = Some(dir);
                     tree.v2_memory = controllers.iter().any(|c| c == "memory");
                     tree.v2_pids = controllers.iter().any(|c| c == "pids");
+                    tree.v2_cpu = controllers.iter().any(|c| c == "cpu");
                 }
                 Err(e) => notes.push(format!("unified control groups are not used: {e}")),
             },
@@ -52,6 +55,10 @@ impl Tree {
         }
         if !tree.v2_pids {
             tree.v1_pids = old(own.v1_pids.as_deref(), &name, "pids", &mut notes);
+        }
+        if !tree.v2_cpu {
+            // Few ask for it, so nobody needs to be told who does not.
+            tree.v1_cpu = old(own.v1_cpu.as_deref(), &name, "processor time", &mut Vec::new());
         }
         (tree, notes)
     }
@@ -66,8 +73,14 @@ impl Tree {
         self.v2_pids || self.v1_pids.is_some()
     }
 
+    /// Whether processor time can be limited.
+    pub(crate) fn limits_cpu(&self) -> bool {
+        self.v2_cpu || self.v1_cpu.is_some()
+    }
+
     fn roots(&self) -> impl Iterator<Item = &Path> {
-        [&self.unified, &self.v1_memory, &self.v1_pids].into_iter().filter_map(Option::as_deref)
+        let all = [&self.unified, &self.v1_memory, &self.v1_pids, &self.v1_cpu];
+        all.into_iter().filter_map(Option::as_deref)
     }
 
     /// The groups that a sandbox has here.
@@ -84,7 +97,13 @@ impl Tree {
         lifecycle: &LifecycleId,
         limits: &Limits,
     ) -> io::Result<Option<Leaf>> {
-        let dirs = self.dirs(lifecycle);
+        let mut dirs = self.dirs(lifecycle);
+        if limits.cpu.is_none()
+            && let Some(root) = &self.v1_cpu
+        {
+            // A group of its own would change its share of the processor.
+            dirs.retain(|dir| dir.parent() != Some(root));
+        }
         if dirs.is_empty() {
             return Ok(None);
         }
@@ -92,6 +111,7 @@ impl Tree {
         let unified = join(&self.unified);
         let memory = join(&self.v1_memory).or_else(|| unified.clone().filter(|_| self.v2_memory));
         let pids = join(&self.v1_pids).or_else(|| unified.clone().filter(|_| self.v2_pids));
+        let cpu = join(&self.v1_cpu).or_else(|| unified.clone().filter(|_| self.v2_cpu));
         let oom = memory.as_deref().map(|dir| {
             dir.join(if self.v2_memory { "memory.events" } else { "memory.oom_control" })
         });
@@ -102,6 +122,9 @@ impl Tree {
             }
             if let (Some(dir), Some(bytes)) = (&memory, limits.memory) {
                 limit_memory(dir, self.v2_memory, bytes)?;
+            }
+            if let (Some(dir), Some(thousandths)) = (&cpu, limits.cpu) {
+                limit_cpu(dir, self.v2_cpu, thousandths)?;
             }
             Ok(())
         });
@@ -271,6 +294,21 @@ fn limit_memory(dir: &Path, v2: bool, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// The kernel's own period: how often a share of the processor begins anew.
+const CPU_PERIOD_US: u64 = 100_000;
+
+fn limit_cpu(dir: &Path, v2: bool, thousandths: u32) -> io::Result<()> {
+    // The kernel takes no share below a millisecond.
+    let quota = (u64::from(thousandths) * CPU_PERIOD_US / 1000).max(1000);
+    match v2 {
+        true => set(dir, "cpu.max", &format!("{quota} {CPU_PERIOD_US}")),
+        false => {
+            set(dir, "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
+            set(dir, "cpu.cfs_quota_us", &quota.to_string())
+        }
+    }
+}
+
 fn make(dir: &Path) -> io::Result<()> {
     match fs::create_dir(dir) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -294,7 +332,7 @@ fn old(own: Option<&Path>, name: &str, what: &str, notes: &mut Vec<String>) -> O
     }
 }
 
-/// Makes our folder in the unified tree and has it divide memory and processes, as far as the host
+/// Makes our folder in the unified tree and has it divide what can be limited, as far as the host
 /// lets it. Returns the folder and the controllers it divides.
 fn unified(own: &Path, name: &str) -> io::Result<(PathBuf, Vec<String>)> {
     // A daemon that was started by another one stands in that one's leaf.
@@ -307,9 +345,10 @@ fn unified(own: &Path, name: &str) -> io::Result<(PathBuf, Vec<String>)> {
         text.split_ascii_whitespace().map(str::to_owned).collect()
     };
     let offered = words(&base.join("cgroup.controllers"));
-    let wanted: Vec<String> =
-        ["memory", "pids"].map(str::to_owned).into_iter().filter(|c| offered.contains(c)).collect();
-    let switch = wanted.iter().map(|c| format!("+{c}")).collect::<Vec<_>>().join(" ");
+    let all = ["memory", "pids", "cpu"].map(str::to_owned);
+    let mut wanted: Vec<String> = all.into_iter().filter(|c| offered.contains(c)).collect();
+    let switch =
+        |wanted: &[String]| wanted.iter().map(|c| format!("+{c}")).collect::<Vec<_>>().join(" ");
     let enabled = words(&base.join("cgroup.subtree_control"));
     if wanted.iter().any(|c| !enabled.contains(c)) {
         // The root of the whole tree may hold processes beside divided groups; it has no type.
@@ -319,7 +358,13 @@ fn unified(own: &Path, name: &str) -> io::Result<(PathBuf, Vec<String>)> {
             make(&leaf)?;
             set(&leaf, "cgroup.procs", "0")?;
         }
-        if let Err(e) = set(base, "cgroup.subtree_control", &switch) {
+        let mut done = set(base, "cgroup.subtree_control", &switch(&wanted));
+        if done.is_err() && wanted.iter().any(|c| c == "cpu") {
+            // A real-time process keeps this one from being divided; the others matter more.
+            wanted.retain(|c| c != "cpu");
+            done = set(base, "cgroup.subtree_control", &switch(&wanted));
+        }
+        if let Err(e) = done {
             tracing::info!(error = %e, "other processes share this control group");
             if !in_leaf && !is_root {
                 let _ = fs::write(base.join("cgroup.procs"), "0");
@@ -329,7 +374,7 @@ fn unified(own: &Path, name: &str) -> io::Result<(PathBuf, Vec<String>)> {
         }
     }
     if !wanted.is_empty() {
-        set(&dir, "cgroup.subtree_control", &switch)?;
+        set(&dir, "cgroup.subtree_control", &switch(&wanted))?;
     }
     Ok((dir, wanted))
 }

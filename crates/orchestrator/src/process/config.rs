@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::browser::Search;
+use crate::driver::{Flavour, LaunchLimits};
 
 /// Settings of the process driver. All of them come from the caller: the library reads no
 /// environment.
@@ -18,6 +19,8 @@ pub struct ProcessConfig {
     pub browser: Option<PathBuf>,
     /// Where browsers are looked for.
     pub search: Search,
+    /// Binaries that single launches may name, each with its flavour.
+    pub further: Vec<(Flavour, PathBuf)>,
     /// User ids that sandboxes may get when the daemon is root. The default lies between the ranges
     /// that Debian and systemd hand out themselves (60514-60577 and 61184-65519).
     pub uids: RangeInclusive<u32>,
@@ -41,6 +44,7 @@ impl ProcessConfig {
             state_dir: state_dir.into(),
             browser: None,
             search: Search::default(),
+            further: Vec::new(),
             uids: 60_600..=61_183,
             uid_locks: PathBuf::from("/run/lockkeeper/uids"),
             stop_grace: Duration::from_secs(10),
@@ -71,6 +75,8 @@ pub struct Limits {
     /// Processes and threads of the whole sandbox; by a pids control group, and by RLIMIT_NPROC
     /// where the sandbox has a user of its own. Ten tabs of the full browser use about 250.
     pub pids: u32,
+    /// Processor time in thousandths of one core; by a cpu control group. `None` sets no limit.
+    pub cpu: Option<u32>,
     /// Open files of one process (RLIMIT_NOFILE); ten tabs use about 190.
     pub open_files: u64,
     /// Bytes of the largest file a process may write (RLIMIT_FSIZE).
@@ -79,7 +85,20 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory: None, pids: 1024, open_files: 8192, file_size: 8 << 30 }
+        Self { memory: None, pids: 1024, cpu: None, open_files: 8192, file_size: 8 << 30 }
+    }
+}
+
+impl Limits {
+    /// These limits where a launch does not say otherwise.
+    #[must_use]
+    pub fn with(self, launch: &LaunchLimits) -> Self {
+        Self {
+            memory: launch.memory.or(self.memory),
+            pids: launch.pids.unwrap_or(self.pids),
+            cpu: launch.cpu.or(self.cpu),
+            ..self
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::spawner::{Nursery, Spawner};
 use super::state::StateDir;
 use super::table::{self, Marks};
 use super::uids::{self, UidPool};
-use crate::driver::LifecycleId;
+use crate::driver::{LaunchSpec, LifecycleId};
 
 /// Everything but the instances' own state.
 #[derive(Debug)]
@@ -39,7 +39,11 @@ impl Engine {
     pub(crate) fn new(config: ProcessConfig) -> Result<Self, SetupError> {
         check(&config)?;
         let mut notes = Vec::new();
-        let browsers = browser::search(config.browser.as_deref(), &config.search);
+        let mut browsers = browser::search(config.browser.as_deref(), &config.search);
+        for (flavour, path) in &config.further {
+            let added = browsers.add(*flavour, path, &config.search);
+            added.map_err(|tried| SetupError::NoBrowser { tried })?;
+        }
         if browsers.flavours().is_empty() {
             return Err(SetupError::NoBrowser { tried: browsers.tried() });
         }
@@ -104,9 +108,14 @@ impl Engine {
         })
     }
 
+    /// What this launch may use.
+    pub(crate) fn limits_of(&self, spec: &LaunchSpec) -> Limits {
+        self.limits.with(&spec.limits)
+    }
+
     /// The limit that this driver has to watch itself, because no control group does.
-    pub(crate) fn watched_memory(&self) -> Option<u64> {
-        self.limits.memory.filter(|_| !self.tree.limits_memory())
+    pub(crate) fn watched_memory(&self, spec: &LaunchSpec) -> Option<u64> {
+        self.limits_of(spec).memory.filter(|_| !self.tree.limits_memory())
     }
 
     pub(crate) fn instances(&self) -> MutexGuard<'_, HashMap<LifecycleId, Arc<Instance>>> {
@@ -120,7 +129,7 @@ impl Engine {
 
 fn check(config: &ProcessConfig) -> Result<(), SetupError> {
     let setting = |setting, problem: String| Err(SetupError::Setting { setting, problem });
-    let Limits { memory, pids, open_files, file_size } = config.limits;
+    let Limits { memory, pids, open_files, file_size, cpu: _ } = config.limits;
     // Below these a browser does not even start.
     if memory.is_some_and(|bytes| bytes < 64 << 20) {
         return setting("memory limit", "must be at least 64 MiB".to_owned());

@@ -70,10 +70,7 @@ impl Home {
     ///
     /// # Errors
     /// What could not be made; what had been made is removed.
-    pub(crate) async fn make(
-        engine: &Arc<Engine>,
-        lifecycle: &LifecycleId,
-    ) -> Result<Self, StartError> {
+    pub(crate) async fn make(engine: &Arc<Engine>, spec: &LaunchSpec) -> Result<Self, StartError> {
         let directory = |e: io::Error| StartError::Directory(e.to_string());
         let lease = match &engine.uids {
             Some(pool) => {
@@ -82,14 +79,15 @@ impl Home {
             }
             None => None,
         };
-        let (engine, lifecycle) = (Arc::clone(engine), lifecycle.clone());
+        let (engine, lifecycle) = (Arc::clone(engine), spec.lifecycle.clone());
+        let limits = engine.limits_of(spec);
         let made = blocking(move || {
             let dirs = engine.state.dirs(&lifecycle);
             let uid = lease.as_ref().map(super::uids::UidLease::uid);
             dirs.make_root(uid)?;
             let rest = || {
                 engine.intent(&lifecycle, uid).write(&dirs.root)?;
-                let leaf = engine.tree.leaf(&lifecycle, &engine.limits)?;
+                let leaf = engine.tree.leaf(&lifecycle, &limits)?;
                 match dirs.make_inner(uid) {
                     Ok(()) => Ok(leaf),
                     Err(e) => {
@@ -214,14 +212,14 @@ impl Engine {
     }
 
     async fn spawn(self: &Arc<Self>, spec: &LaunchSpec, home: &Home) -> io::Result<Spawned> {
-        let program = self.browsers.of(spec.flavour).ok_or(io::ErrorKind::NotFound)?.to_owned();
-        let dirs = &home.dirs;
+        let program = self.browsers.for_launch(spec).ok_or(io::ErrorKind::NotFound)?.to_owned();
+        let (dirs, limits) = (&home.dirs, self.limits_of(spec));
         let job = Job::Launch(Launch {
             parent: std::process::id().cast_signed(),
             uid: home.owner.uid(),
-            open_files: self.limits.open_files,
-            file_size: self.limits.file_size,
-            processes: self.limits.pids,
+            open_files: limits.open_files,
+            file_size: limits.file_size,
+            processes: limits.pids,
             cgroups: home.owner.leaf().map(super::cgroup::Leaf::entrances).unwrap_or_default(),
             program,
             args: command_line(spec.flavour, &dirs.profile, &spec.flags),

@@ -88,7 +88,8 @@ impl ProcessDriver {
 impl Driver for ProcessDriver {
     fn capabilities(&self) -> Capabilities {
         let isolation = if self.engine.uids.is_some() { "per-sandbox-user" } else { "shared-user" };
-        Capabilities { flavours: self.engine.browsers.flavours(), isolation }
+        let limits_cpu = self.engine.tree.limits_cpu();
+        Capabilities { flavours: self.engine.browsers.flavours(), isolation, limits_cpu }
     }
 
     fn start(
@@ -151,6 +152,10 @@ impl Driver for ProcessDriver {
         })
     }
 
+    fn free_disk(&self) -> Option<u64> {
+        self.engine.state.free()
+    }
+
     fn reclaim(&self) -> BoxFuture<'_, Result<ReclaimReport, ReclaimError>> {
         Box::pin(self.engine.reclaim())
     }
@@ -181,8 +186,9 @@ impl Driver for ProcessDriver {
 impl ProcessDriver {
     fn check(&self, spec: &LaunchSpec) -> Result<(), StartError> {
         let refused = |text: String| Err(StartError::Spawn(text));
-        if self.engine.browsers.of(spec.flavour).is_none() {
-            let tried = self.engine.browsers.tried();
+        if self.engine.browsers.for_launch(spec).is_none() {
+            let named = spec.browser.as_ref().map(|path| path.display().to_string());
+            let tried = named.unwrap_or_else(|| self.engine.browsers.tried());
             return Err(StartError::NoBrowser { flavour: spec.flavour, tried });
         }
         if !state::is_lifecycle(spec.lifecycle.as_str()) {

@@ -67,6 +67,12 @@ impl StateDir {
         &self.id
     }
 
+    /// Bytes that are free for ordinary users on its disk; `None` if the system does not say.
+    pub(crate) fn free(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.root).ok()?;
+        disk.f_frsize.checked_mul(disk.f_bavail)
+    }
+
     /// Where the folders of a sandbox are, or would be.
     pub(crate) fn dirs(&self, lifecycle: &LifecycleId) -> SandboxDirs {
         let root = self.root.join("sandboxes").join(lifecycle.as_str());

@@ -78,7 +78,7 @@ impl Supervisor {
         cancel: CancellationToken,
     ) {
         let _farewell = Farewell(Arc::clone(&self.instance));
-        let home = match Home::make(&self.engine, &self.spec.lifecycle).await {
+        let home = match Home::make(&self.engine, &self.spec).await {
             Ok(home) => home,
             Err(e) => {
                 self.depart(1, StopReport::default());
@@ -206,7 +206,7 @@ impl Supervisor {
         sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let engine = Arc::clone(&self.engine);
         let watch = async {
-            match engine.watched_memory() {
+            match engine.watched_memory(&self.spec) {
                 Some(limit) => engine.hunter.over(&home.owner, limit).await,
                 None => std::future::pending().await,
             }

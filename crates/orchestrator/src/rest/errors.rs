@@ -22,6 +22,8 @@ impl From<CreateError> for Refusal {
             CreateError::Plan(PlanError::Unsupported { found, .. }) => {
                 new(Reason::Unsupported).with("available", found)
             }
+            CreateError::Plan(PlanError::NoCpuLimit { .. }) => new(Reason::Unsupported),
+            CreateError::DiskLow { .. } => new(Reason::DiskLow),
             CreateError::Door(refusal) => new(door_reason(&refusal)),
             CreateError::Admit(AdmitRefusal::Exists { state, .. }) => {
                 ApiError::new(Reason::SandboxExists, SandboxAfter::Untouched, text.clone())

@@ -27,6 +27,17 @@ pub enum CreateError {
     /// The node takes no new work.
     #[error(transparent)]
     Door(#[from] DoorRefusal),
+    /// The disk is nearly full.
+    #[error(
+        "{free} MiB are free on the node's disk and a create needs {needed} MiB; make room, or \
+         lower MIN_FREE_DISK"
+    )]
+    DiskLow {
+        /// Free, in MiB.
+        free: u64,
+        /// The setting, in MiB.
+        needed: u64,
+    },
     /// The id is in use, or there is no room.
     #[error(transparent)]
     Admit(#[from] AdmitRefusal),
@@ -59,7 +70,9 @@ impl CreateError {
             Self::Plan(PlanError::Invalid(_)) => "bad_request",
             Self::Plan(PlanError::UnknownTemplate { .. }) => "unknown_template",
             Self::Plan(PlanError::Unsupported { .. }) => "unsupported",
+            Self::Plan(PlanError::NoCpuLimit { .. }) => "unsupported",
             Self::Door(_) => "door",
+            Self::DiskLow { .. } => "disk_low",
             Self::Admit(AdmitRefusal::Exists { .. }) => "exists",
             Self::Admit(AdmitRefusal::Full { .. }) => "full",
             Self::Admit(AdmitRefusal::Busy { .. }) | Self::QueueTimeout { .. } => "busy",
@@ -76,7 +89,9 @@ impl CreateError {
                 Some(CreateRefused::BadRequest)
             }
             Self::Door(_) | Self::ForceStopped => Some(CreateRefused::Draining),
-            Self::Admit(AdmitRefusal::Full { .. }) => Some(CreateRefused::NoCapacity),
+            Self::Admit(AdmitRefusal::Full { .. }) | Self::DiskLow { .. } => {
+                Some(CreateRefused::NoCapacity)
+            }
             Self::Admit(AdmitRefusal::Busy { .. }) | Self::QueueTimeout { .. } => {
                 Some(CreateRefused::Busy)
             }
@@ -197,6 +212,8 @@ impl Shared {
             create_timeout: self.config.create_timeout,
         };
         let (id, lifecycle) = (new.id.clone(), new.lifecycle.clone());
+        // A look at the disk is no work for inside the lock.
+        let disk = self.check_disk();
         let mut core = self.lock();
         let now = now();
         if let Some((id, first)) = plan.request_id.as_deref().and_then(|id| core.made_by(id)) {
@@ -211,6 +228,7 @@ impl Shared {
         }
         core.node.admit()?;
         let pass = self.server_gate.enter_owned().map_err(|_| DoorRefusal::Draining)?;
+        disk?;
         core.registry.may_admit(&new, now.instant)?;
         let publisher = Publisher::new(plan.on_crash == OnExit::Relaunch);
         let metrics = self.metrics.as_ref();
@@ -234,6 +252,14 @@ impl Shared {
         let life = task::Life::new(Arc::clone(self), Arc::clone(&handles), publisher);
         self.tasks.spawn(life.run(plan, pass));
         Ok(Admitted::Waiting(handles))
+    }
+
+    fn check_disk(&self) -> Result<(), CreateError> {
+        let needed = self.config.min_free_disk;
+        match self.driver.free_disk().filter(|free| *free < needed) {
+            Some(free) => Err(CreateError::DiskLow { free: free >> 20, needed: needed >> 20 }),
+            None => Ok(()),
+        }
     }
 
     /// What a start that came to nothing means to the client that waits for it.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orchestrator::driver::{
-    Driver, DriverEvent, Flavour, LaunchSpec, LifecycleId, OnExit, StartError, StopReport,
+    Driver, DriverEvent, Flavour, LaunchLimits, LaunchSpec, LifecycleId, OnExit, StartError,
+    StopReport,
 };
 use orchestrator::process::{ProcessConfig, ProcessDriver};
 use tokio::sync::mpsc;
@@ -239,6 +240,8 @@ pub(crate) fn spec(lifecycle: &str, flavour: Flavour) -> LaunchSpec {
     LaunchSpec {
         lifecycle: LifecycleId::new(lifecycle),
         flavour,
+        browser: None,
+        limits: LaunchLimits::default(),
         flags: Vec::new(),
         env: Vec::new(),
         on_crash: OnExit::Relaunch,

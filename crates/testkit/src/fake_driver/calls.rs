@@ -84,7 +84,7 @@ impl FakeDriver {
 
 impl Driver for FakeDriver {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { flavours: Flavour::ALL.to_vec(), isolation: "none" }
+        Capabilities { flavours: Flavour::ALL.to_vec(), isolation: "none", limits_cpu: true }
     }
 
     fn start(

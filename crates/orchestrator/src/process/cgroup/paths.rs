@@ -20,6 +20,8 @@ pub(crate) struct Own {
     pub(crate) v1_memory: Option<PathBuf>,
     /// In the old pids hierarchy.
     pub(crate) v1_pids: Option<PathBuf>,
+    /// In the old cpu hierarchy.
+    pub(crate) v1_cpu: Option<PathBuf>,
 }
 
 /// Finds the own groups from the texts of `/proc/self/mountinfo` and `/proc/self/cgroup`.
@@ -44,6 +46,7 @@ pub(crate) fn own(mountinfo: &str, cgroup: &str) -> Own {
         };
         own.v1_memory = own.v1_memory.or_else(|| named("memory"));
         own.v1_pids = own.v1_pids.or_else(|| named("pids"));
+        own.v1_cpu = own.v1_cpu.or_else(|| named("cpu"));
     }
     own
 }

@@ -22,13 +22,14 @@ fn a_unified_tree_of_its_own_limits_memory_and_processes() {
     assert_eq!(notes, Vec::<String>::new());
     assert!(tree.limits_memory() && tree.limits_pids());
     let switched = |path: &str| fs::read_to_string(root.path().join(path)).unwrap();
-    assert_eq!(switched("cgroup.subtree_control"), "+memory +pids");
-    assert_eq!(switched("lockkeeper-s1/cgroup.subtree_control"), "+memory +pids");
+    assert_eq!(switched("cgroup.subtree_control"), "+memory +pids +cpu");
+    assert_eq!(switched("lockkeeper-s1/cgroup.subtree_control"), "+memory +pids +cpu");
 
-    let limits = Limits { memory: Some(1 << 20), pids: 77, ..Limits::default() };
+    let limits = Limits { memory: Some(1 << 20), pids: 77, cpu: Some(1500), ..Limits::default() };
     tree.leaf(&id("lc"), &limits).unwrap().unwrap();
     assert_eq!(switched("lockkeeper-s1/lc/memory.max"), "1048576");
     assert_eq!(switched("lockkeeper-s1/lc/pids.max"), "77");
+    assert_eq!(switched("lockkeeper-s1/lc/cpu.max"), "150000 100000");
 }
 
 #[test]
@@ -52,6 +53,7 @@ fn an_empty_unified_tree_gives_membership_and_the_old_ones_give_limits() {
         v2: Some(v2.path().to_owned()),
         v1_memory: Some(memory.path().to_owned()),
         v1_pids: Some(pids.path().to_owned()),
+        v1_cpu: None,
     };
     let (tree, notes) = Tree::open(&own, "s1");
     assert_eq!(notes, Vec::<String>::new());
@@ -118,4 +120,18 @@ fn this_host_if_it_has_groups_kills_all_of_a_leaf_at_once() {
     child.wait().unwrap();
     leaf.remove().unwrap();
     tree.close();
+}
+
+#[test]
+fn an_old_cpu_group_is_made_only_for_a_sandbox_that_is_limited() {
+    let cpu = imitation(&[]);
+    let own = Own { v1_cpu: Some(cpu.path().to_owned()), ..Own::default() };
+    let (tree, _) = Tree::open(&own, "s1");
+    assert!(tree.limits_cpu());
+    assert_eq!(tree.leaf(&id("free"), &Limits::default()).unwrap(), None);
+    let limits = Limits { cpu: Some(250), ..Limits::default() };
+    tree.leaf(&id("slow"), &limits).unwrap().unwrap();
+    let read = |file: &str| fs::read_to_string(cpu.path().join("lockkeeper-s1/slow").join(file));
+    assert_eq!(read("cpu.cfs_quota_us").unwrap(), "25000");
+    assert_eq!(read("cpu.cfs_period_us").unwrap(), "100000");
 }

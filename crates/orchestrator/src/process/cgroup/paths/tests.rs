@@ -6,6 +6,7 @@ fn a_hybrid_host_has_a_unified_tree_and_old_controllers() {
 31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
 39 31 0:36 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids
+40 31 0:37 / /sys/fs/cgroup/cpu,cpuacct rw,relatime - cgroup cgroup rw,cpu,cpuacct
 41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw";
     let groups = "8:pids:/\n4:memory:/box/1\n1:cpu,cpuacct:/\n0::/\n";
     assert_eq!(
@@ -14,6 +15,7 @@ fn a_hybrid_host_has_a_unified_tree_and_old_controllers() {
             v2: Some("/sys/fs/cgroup/unified".into()),
             v1_memory: Some("/sys/fs/cgroup/memory/box/1".into()),
             v1_pids: Some("/sys/fs/cgroup/pids".into()),
+            v1_cpu: Some("/sys/fs/cgroup/cpu,cpuacct".into()),
         }
     );
 }

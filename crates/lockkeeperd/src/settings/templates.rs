@@ -1,0 +1,236 @@
+//! Pure: the `[templates.NAME]` tables of the settings file.
+//!
+//! Every key is known, or a mistake that names the nearest one; every mistake of every template is
+//! told at once.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lockkeeper_api::nearest;
+use orchestrator::Template;
+use orchestrator::driver::{Flavour, LaunchLimits, OnExit};
+use orchestrator::templates::{Override, Viewport};
+use service::settings::{SettingValue, Size};
+use toml::{Table, Value};
+
+/// Why the section is in the file.
+pub(crate) const REASON: &str = "A table `[templates.NAME]` for each kind of sandbox that a \
+     create can name: what they have in common, see [templates](templates.md).";
+
+/// What a template may say.
+const KEYS: [&str; 14] = [
+    "flavour",
+    "browser_path",
+    "flags",
+    "viewport",
+    "user_agent",
+    "proxy",
+    "extensions",
+    "env",
+    "limits",
+    "ttl",
+    "idle",
+    "on_crash",
+    "on_close",
+    "overridable",
+];
+
+/// What its limits may say.
+const LIMITS: [&str; 3] = ["memory", "pids", "cpu"];
+
+/// Below this a browser does not start.
+const LEAST_MEMORY: u64 = 128 << 20;
+
+/// Below this it does not either; ten tabs of the full browser use about 250.
+const PIDS: std::ops::RangeInclusive<i64> = 64..=100_000;
+
+/// Cores that one sandbox may be limited to.
+const CPU: std::ops::RangeInclusive<f64> = 0.05..=256.0;
+
+/// Reads the section.
+///
+/// # Errors
+/// Every mistake, each with the key where it stands.
+pub(crate) fn read(section: Option<&Value>) -> Result<BTreeMap<String, Template>, Vec<String>> {
+    let Some(section) = section else { return Ok(BTreeMap::new()) };
+    let Some(section) = section.as_table() else {
+        return Err(vec!["templates must hold tables, such as [templates.fast]".to_owned()]);
+    };
+    let (mut templates, mut mistakes) = (BTreeMap::new(), Vec::new());
+    for (name, value) in section {
+        let Some(table) = value.as_table() else {
+            mistakes.push(format!("templates.{name} must be a table: [templates.{name}]"));
+            continue;
+        };
+        if !is_name(name) {
+            mistakes.push(format!(
+                "templates.{name}: a name has 1 to 40 of a-z, 0-9, - and _, so that it can stand \
+                 in an address"
+            ));
+        }
+        let mut keys = Keys { path: format!("templates.{name}"), table, mistakes: &mut mistakes };
+        let template = keys.template();
+        templates.insert(name.clone(), template);
+    }
+    if mistakes.is_empty() { Ok(templates) } else { Err(mistakes) }
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    (1..=40).contains(&name.len()) && name.chars().all(plain)
+}
+
+/// The keys of one table, read one by one.
+struct Keys<'a> {
+    path: String,
+    table: &'a Table,
+    mistakes: &'a mut Vec<String>,
+}
+
+impl Keys<'_> {
+    fn template(&mut self) -> Template {
+        self.only(&KEYS);
+        let flavours = Flavour::ALL.map(|flavour| (flavour.as_str(), flavour));
+        let exits = [("relaunch", OnExit::Relaunch), ("stop", OnExit::Stop)];
+        let parts = Override::ALL.map(|part| (part.as_str(), part));
+        let overridable = match self.table.contains_key("overridable") {
+            true => {
+                let words = self.texts("overridable");
+                words.iter().filter_map(|w| self.choice("overridable", w, &parts)).collect()
+            }
+            // A node bounds both whoever asks.
+            false => [Override::Ttl, Override::Idle].into(),
+        };
+        Template {
+            flavour: self.word("flavour", &flavours),
+            browser: self.text("browser_path").map(PathBuf::from),
+            flags: self.texts("flags"),
+            viewport: self.parsed::<Viewport>("viewport"),
+            user_agent: self.text("user_agent"),
+            proxy: self.text("proxy"),
+            extensions: self.texts("extensions").into_iter().map(PathBuf::from).collect(),
+            env: self.variables(),
+            limits: self.limits(),
+            ttl: self.setting::<Duration>("ttl"),
+            idle: self.setting::<Duration>("idle"),
+            on_crash: self.word("on_crash", &exits),
+            on_close: self.word("on_close", &exits),
+            overridable,
+        }
+    }
+
+    fn limits(&mut self) -> LaunchLimits {
+        let Some(value) = self.table.get("limits") else { return LaunchLimits::default() };
+        let Some(table) = value.as_table() else {
+            self.mistake("limits", "must be a table such as { memory = \"2 GiB\", pids = 500 }");
+            return LaunchLimits::default();
+        };
+        let path = format!("{}.limits", self.path);
+        let mut keys = Keys { path, table, mistakes: &mut *self.mistakes };
+        keys.only(&LIMITS);
+        let memory = keys.setting::<Size>("memory").map(|size| size.0);
+        if memory.is_some_and(|bytes| bytes < LEAST_MEMORY) {
+            keys.mistake("memory", "must be at least 128 MiB, or no browser starts");
+        }
+        let pids = keys.pids();
+        LaunchLimits { memory, pids, cpu: keys.cpu() }
+    }
+
+    fn pids(&mut self) -> Option<u32> {
+        let number = self.table.get("pids")?.as_integer().filter(|n| PIDS.contains(n));
+        let pids = number.and_then(|number| u32::try_from(number).ok());
+        if pids.is_none() {
+            let (least, most) = (PIDS.start(), PIDS.end());
+            self.mistake("pids", &format!("must be a whole number from {least} to {most}"));
+        }
+        pids
+    }
+
+    /// In thousandths of a core.
+    fn cpu(&mut self) -> Option<u32> {
+        let value = self.table.get("cpu")?;
+        let cores = value.as_float().or_else(|| value.as_integer().map(|n| n as f64));
+        let cores = cores.filter(|cores| CPU.contains(cores));
+        if cores.is_none() {
+            let (least, most) = (CPU.start(), CPU.end());
+            let text = format!("must be a number of cores from {least} to {most}, such as 1.5");
+            self.mistake("cpu", &text);
+        }
+        cores.map(|cores| (cores * 1000.0).round() as u32)
+    }
+
+    fn mistake(&mut self, key: &str, problem: &str) {
+        self.mistakes.push(format!("{}.{key} {problem}", self.path));
+    }
+
+    fn only(&mut self, known: &[&str]) {
+        for key in self.table.keys().filter(|key| !known.contains(&key.as_str())) {
+            let problem = match nearest(key, known.iter().copied()) {
+                Some(near) => format!("is unknown; did you mean {near}?"),
+                None => format!("is unknown; the known keys are {}", known.join(", ")),
+            };
+            self.mistakes.push(format!("{}.{key} {problem}", self.path));
+        }
+    }
+
+    fn text(&mut self, key: &str) -> Option<String> {
+        let value = self.table.get(key)?;
+        let text = value.as_str().map(str::to_owned).filter(|text| !text.is_empty());
+        if text.is_none() {
+            self.mistake(key, "must be a text that is not empty");
+        }
+        text
+    }
+
+    fn texts(&mut self, key: &str) -> Vec<String> {
+        let Some(value) = self.table.get(key) else { return Vec::new() };
+        let texts: Option<Vec<String>> = value
+            .as_array()
+            .and_then(|all| all.iter().map(|item| item.as_str().map(str::to_owned)).collect());
+        texts.unwrap_or_else(|| {
+            self.mistake(key, "must be an array of texts");
+            Vec::new()
+        })
+    }
+
+    fn variables(&mut self) -> BTreeMap<String, String> {
+        let Some(value) = self.table.get("env") else { return BTreeMap::new() };
+        let texts: Option<BTreeMap<String, String>> = value.as_table().and_then(|table| {
+            table.iter().map(|(name, v)| Some((name.clone(), v.as_str()?.to_owned()))).collect()
+        });
+        texts.unwrap_or_else(|| {
+            self.mistake("env", "must be a table of texts such as { TZ = \"UTC\" }");
+            BTreeMap::new()
+        })
+    }
+
+    /// A text that a type of the settings reads.
+    fn setting<T: SettingValue>(&mut self, key: &str) -> Option<T> {
+        let value = T::read(&self.text(key)?);
+        value.map_err(|wrong| self.mistake(key, &wrong)).ok()
+    }
+
+    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&mut self, key: &str) -> Option<T> {
+        let value = self.text(key)?.parse();
+        value.map_err(|wrong: T::Err| self.mistake(key, &wrong.to_string())).ok()
+    }
+
+    fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text(key)?;
+        self.choice(key, &text, words)
+    }
+
+    fn choice<T: Copy>(&mut self, key: &str, text: &str, words: &[(&str, T)]) -> Option<T> {
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            let shown: String = text.chars().take(40).collect();
+            self.mistake(key, &format!("cannot be {shown:?}; it is one of {}", known.join(", ")));
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests;
