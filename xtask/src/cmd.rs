@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    io,
     os::unix::process::{CommandExt, ExitStatusExt},
     path::Path,
     process::{Command, ExitStatus, Stdio},
@@ -22,6 +23,8 @@ use signal_hook::{
     iterator::{Handle, Signals},
     low_level::emulate_default_handler,
 };
+
+use crate::progress;
 
 /// The program that runs now, as the leader of its process group.
 static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
@@ -108,7 +111,10 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
 /// # Errors
 /// When it cannot be started, fails or is interrupted; `remedy` says what a person can do then.
 pub(crate) fn run(command: &mut Command, remedy: &str) -> Result<()> {
-    println!("    $ {}", shown(command));
+    progress::say(&format!("    $ {}", shown(command)));
+    if progress::stdout_is_for_results() {
+        command.stdout(io::stderr());
+    }
     let program = command.get_program().to_string_lossy().into_owned();
     let mut child = {
         // Held over the start, so that no interrupt falls between the start and the note of it.

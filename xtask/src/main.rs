@@ -34,14 +34,7 @@ enum Task {
     /// A tour that checks itself: a browser, a client, a crash, a drain, and the events of it all
     Demo,
     /// Measures, against a baseline in the same run
-    Bench {
-        /// What to measure
-        #[arg(value_parser = ["sandbox"])]
-        what: String,
-        /// One JSON object a figure on standard output, and nothing else
-        #[arg(long)]
-        json: bool,
-    },
+    Bench(bench::Arguments),
     /// Sets up, builds, and runs every test; arguments go to the test runner
     Test {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -74,7 +67,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Build => drop(build::release(build::BINARIES)?),
         Task::Up => return up::run(),
         Task::Demo => return demo::run(),
-        Task::Bench { what, json } => bench::run(&what, json)?,
+        Task::Bench(arguments) => bench::run(&arguments)?,
         Task::Test { arguments } => checks::test(&arguments)?,
         Task::Ci => checks::ci()?,
         Task::Tidy => tidy::run()?,

@@ -1,8 +1,31 @@
 //! What a person sees: each step when it starts, and how long it took.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+
+/// Whether standard output is for results alone.
+static RESULTS_ALONE: AtomicBool = AtomicBool::new(false);
+
+/// From now on progress, and what started programs print, goes to standard error.
+pub(crate) fn keep_stdout_for_results() {
+    RESULTS_ALONE.store(true, Ordering::Relaxed);
+}
+
+/// Whether [`keep_stdout_for_results`] was called.
+pub(crate) fn stdout_is_for_results() -> bool {
+    RESULTS_ALONE.load(Ordering::Relaxed)
+}
+
+/// One line of progress.
+pub(crate) fn say(line: &str) {
+    if stdout_is_for_results() {
+        eprintln!("{line}");
+    } else {
+        println!("{line}");
+    }
+}
 
 /// Runs one step: says what begins, and with which result and after how long it ended.
 ///
@@ -10,16 +33,16 @@ use anyhow::Result;
 /// The step's own.
 pub(crate) fn step<T>(what: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
     let from = Instant::now();
-    println!("==> {what}");
+    say(&format!("==> {what}"));
     let result = run();
     let mark = if result.is_ok() { "ok" } else { "FAILED" };
-    println!("    {mark}: {what} ({})", seconds(from.elapsed()));
+    say(&format!("    {mark}: {what} ({})", seconds(from.elapsed())));
     result
 }
 
 /// Something that needed no work, or could not be done and does not have to be.
 pub(crate) fn note(text: &str) {
-    println!("    {text}");
+    say(&format!("    {text}"));
 }
 
 /// A duration as a person reads it: `0.42 s`, `12.3 s`, `3 min 20 s`.

@@ -1,57 +1,81 @@
 //! `cargo xtask bench`: figures anyone can repeat.
 //!
 //! Candidates and baseline run in turn in the same rounds, since machines are noisy; what counts is
-//! the ratio. Whether a goal holds is printed and does not change the exit status.
+//! the ratio. Whether a goal holds is printed and does not change the exit status; a figure that
+//! could not be taken does. Figures go to standard output, all else to standard error.
+//!
+//! A bench is one file with a [`Bench`] in it, and one line in [`BENCHES`].
 
+mod criterion;
+mod disturbance;
 mod figure;
+mod gate;
+mod run;
 mod sandbox;
+mod stats;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
 
 use figure::Figure;
+use run::Run;
 
-use crate::{build, cmd, setup, tools};
+use crate::progress;
 
-/// Counted rounds of the sandbox bench; the median of five is steady to a few per cent.
-const SANDBOX_ROUNDS: usize = 5;
+/// Every bench, in the order in which `all` takes them.
+const BENCHES: &[&Bench] = &[&sandbox::BENCH, &gate::BENCH];
 
-/// Runs one bench with release binaries; raw figures go to `target/bench/`.
+/// One subject that can be measured.
+struct Bench {
+    /// As on the command line.
+    name: &'static str,
+    /// What is compared with what, in one line.
+    about: &'static str,
+    /// Takes every figure or says why it could not.
+    take: fn(&Run) -> Result<Vec<Figure>>,
+}
+
+/// The command line of `cargo xtask bench`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// What to measure
+    #[arg(default_value = "all", value_parser = names())]
+    what: String,
+    /// One JSON object a figure on standard output
+    #[arg(long)]
+    json: bool,
+    /// Few and short rounds: whether it works, not what it costs
+    #[arg(long)]
+    quick: bool,
+}
+
+fn names() -> PossibleValuesParser {
+    BENCHES.iter().map(|bench| bench.name).chain(["all"]).collect::<Vec<_>>().into()
+}
+
+/// Runs one bench or all of them with optimised binaries; what they gave also goes to
+/// `target/bench/NAME.json`.
 ///
 /// # Errors
-/// When a figure could not be taken.
-pub(crate) fn run(what: &str, json: bool) -> Result<()> {
-    let out = tools::target_dir()?.join("bench");
-    match what {
-        "sandbox" => {
-            let daemon = daemon(json)?;
-            finish("sandbox", &sandbox::run(&daemon, SANDBOX_ROUNDS)?, &out, json)
+/// When a figure could not be taken. The benches behind that one are run all the same.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    progress::keep_stdout_for_results();
+    let mut failed = Vec::new();
+    for bench in BENCHES.iter().filter(|b| arguments.what == "all" || arguments.what == b.name) {
+        progress::say(&format!("==> bench {}: {}", bench.name, bench.about));
+        let run = Run::new(bench.name, arguments)?;
+        match (bench.take)(&run).and_then(|figures| run.finish(figures)) {
+            Ok(figures) if arguments.json => figures.iter().for_each(Figure::print_json),
+            Ok(figures) => figure::print_table(&figures),
+            Err(e) => {
+                progress::note(&format!("bench {} failed: {e:#}", bench.name));
+                failed.push(bench.name);
+            }
         }
-        other => bail!("there is no bench {other:?}"),
     }
-}
-
-/// The release daemon; with `json` nothing but figures may reach standard output.
-fn daemon(json: bool) -> Result<PathBuf> {
-    if json {
-        let path = tools::target_dir()?.join("release/lockkeeperd");
-        let mut build =
-            cmd::cargo(&["build", "--release", "--locked", "--quiet", "-p", "lockkeeperd"]);
-        cmd::output(&mut build)?;
-        return Ok(path);
+    if !failed.is_empty() {
+        bail!("no figures of: {}; the reason is above", failed.join(", "));
     }
-    setup::browsers()?;
-    Ok(build::release(&["lockkeeperd"])?.remove(0))
-}
-
-fn finish(name: &str, figures: &[Figure], out: &Path, json: bool) -> Result<()> {
-    for figure in figures {
-        figure.print(json);
-    }
-    fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
-    let path = out.join(format!("{name}.json"));
-    fs::write(&path, serde_json::to_vec_pretty(figures)?)
-        .with_context(|| format!("{} cannot be written", path.display()))
+    Ok(())
 }

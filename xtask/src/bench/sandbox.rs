@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,19 +12,32 @@ use serde_json::{Value, json};
 use testkit::daemon::{Daemon, Options};
 use testkit::procs;
 
-use super::figure::{Figure, Goal, median};
+use super::Bench;
+use super::figure::{Figure, Goal};
+use super::run::Run;
+
+/// This bench.
+pub(super) const BENCH: Bench = Bench {
+    name: "sandbox",
+    about: "a sandbox, against the raw browser with the same switches",
+    take,
+};
+
+/// Counted rounds; the median of five is steady to a few per cent.
+const ROUNDS: usize = 5;
 
 /// The user of the raw browser: outside the range that the daemon hands out.
 const RAW_USER: u32 = 60_590;
 
-/// Runs the bench for both flavours.
-pub(crate) fn run(daemon: &Path, rounds: usize) -> Result<Vec<Figure>> {
+/// Measures both flavours.
+fn take(run: &Run) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
+    let daemon = run.release("lockkeeperd")?;
     let daemon = &mut Options::new(daemon).start().map_err(|e| anyhow!(e))?;
     let idle = procs::resident(daemon.pid()).context("the daemon has gone")?;
-    figures.push(Figure::new("sandbox", "daemon, nothing running", "resident", "MiB", mib(idle)));
+    figures.push(run.figure("daemon, nothing running", "resident", "MiB", mib(idle)));
     for flavour in ["headless-shell", "chromium"] {
-        start_times(daemon, flavour, rounds, &mut figures)?;
+        start_times(run, daemon, flavour, &mut figures)?;
     }
     Ok(figures)
 }
@@ -35,41 +47,32 @@ fn mib(bytes: u64) -> f64 {
 }
 
 fn start_times(
+    run: &Run,
     daemon: &mut Daemon,
     flavour: &str,
-    rounds: usize,
     figures: &mut Vec<Figure>,
 ) -> Result<()> {
-    let (mut ours, mut raw, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut our_pss, mut raw_pss) = (Vec::new(), Vec::new());
+    let (mut ours, mut raw) = (Vec::new(), Vec::new());
+    let (mut our_memory, mut raw_memory) = (Vec::new(), Vec::new());
     let command = command_of(daemon, flavour)?;
     // The first round warms the page cache and does not count.
-    for round in 0..=rounds {
-        let (our_start, our_memory) = create(daemon, flavour)?;
-        let (raw_start, raw_memory) = start_raw(&command)?;
-        if round > 0 {
-            ours.push(our_start);
-            raw.push(raw_start);
-            ratios.push(our_start / raw_start);
-            our_pss.push(our_memory);
-            raw_pss.push(raw_memory);
-        }
+    create(daemon, flavour)?;
+    start_raw(&command)?;
+    for _ in 0..run.pick(ROUNDS, 2) {
+        let (one, two) = run.sample(|| Ok((create(daemon, flavour)?, start_raw(&command)?)))?;
+        ours.push(one.0);
+        our_memory.push(one.1);
+        raw.push(two.0);
+        raw_memory.push(two.1);
     }
     figures.push(
-        Figure::new(
-            "sandbox",
-            format!("{flavour}, cold create"),
-            "to first answer",
-            "ms",
-            median(&ours),
-        )
-        .against(median(&raw), median(&ratios))
-        .with_goal(Goal::RatioAtMost(1.2)),
+        run.figure(format!("{flavour}, cold create"), "to first answer", "ms", 0.0)
+            .against_rounds(&ours, &raw)
+            .with_goal(Goal::RatioAtMost(1.2)),
     );
-    let (value, baseline) = (median(&our_pss), median(&raw_pss));
     figures.push(
-        Figure::new("sandbox", format!("{flavour}, idle"), "proportional memory", "MiB", value)
-            .against(baseline, value / baseline)
+        run.figure(format!("{flavour}, idle"), "proportional memory", "MiB", 0.0)
+            .against_rounds(&our_memory, &raw_memory)
             .with_goal(Goal::RatioAtMost(1.02)),
     );
     Ok(())
