@@ -1,9 +1,11 @@
 //! What the end-to-end tests share: where the built parts are, and a raw DevTools client.
 
 mod cdp;
+mod otlp;
 mod parts;
 
 pub use cdp::{Cdp, Ended, Refused};
+pub use otlp::Receiver;
 pub use parts::{clients, daemon, node};
 
 /// What a test returns: nothing, or a text that says what was seen instead.

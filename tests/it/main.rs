@@ -10,6 +10,7 @@ mod flow_addressing;
 mod flow_clients;
 mod flow_drain;
 mod flow_ending;
+mod flow_events;
 mod flow_rest;
 mod flow_templates;
 
@@ -29,7 +30,7 @@ macro_rules! facts {
 
 fn main() {
     let arguments = Arguments::from_args();
-    let groups: [(&str, &[Fact]); 10] = [
+    let groups: [(&str, &[Fact]); 11] = [
         ("fault_browser", fault_browser::FACTS),
         ("fault_client", fault_client::FACTS),
         ("fault_daemon", fault_daemon::FACTS),
@@ -38,16 +39,27 @@ fn main() {
         ("flow_clients", flow_clients::FACTS),
         ("flow_drain", flow_drain::FACTS),
         ("flow_ending", flow_ending::FACTS),
+        ("flow_events", flow_events::FACTS),
         ("flow_rest", flow_rest::FACTS),
         ("flow_templates", flow_templates::FACTS),
     ];
-    let trials = groups
-        .into_iter()
-        .flat_map(|(group, facts)| {
+    // What a machine may lack; the cause is shown beside the name.
+    let conditional: [(&str, Option<&str>, &[Fact]); 1] =
+        [("flow_events", needs_root(), flow_events::AS_ROOT)];
+    let always = groups.into_iter().map(|(group, facts)| (group, None, facts));
+    let trials = always
+        .chain(conditional)
+        .flat_map(|(group, missing, facts)| {
             facts.iter().map(move |(name, run)| {
                 Trial::test(format!("{group}::{name}"), move || run().map_err(Into::into))
+                    .with_kind(missing.unwrap_or_default())
+                    .with_ignored_flag(missing.is_some())
             })
         })
         .collect();
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn needs_root() -> Option<&'static str> {
+    (!nix::unistd::geteuid().is_root()).then_some("needs root")
 }

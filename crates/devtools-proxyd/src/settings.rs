@@ -138,6 +138,7 @@ pub(crate) fn table() -> Table {
         .group("Listeners", [API_LISTEN.setting(), ADMIN_LISTEN.setting(), PUBLIC_URL.setting()])
         .group("Access", shared::access())
         .group("Logs", shared::logs())
+        .group("Events", shared::events())
         .group("Limits", shared::limits())
         .group(
             "Shutdown",

@@ -82,7 +82,10 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     };
     let log = log.await.map_err(|e| Refused::system("the event log", &e))?;
     let (telemetry, events) = Telemetry::start(
-        telemetry::Settings::new(settings::node_id(values)),
+        telemetry::Settings {
+            sinks: shared::sinks(values, None),
+            ..telemetry::Settings::new(settings::node_id(values))
+        },
         log,
         TelemetryMetrics::register(&mut registry, store.backend()),
     );

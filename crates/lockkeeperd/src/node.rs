@@ -78,7 +78,10 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let log =
         store.open(&name, LogOptions::default()).await.map_err(|e| system("the event log", &e))?;
     let (telemetry, events) = Telemetry::start(
-        telemetry::Settings::new(&*node_id),
+        telemetry::Settings {
+            sinks: shared::sinks(values, Some(state_dir.join("sinks"))),
+            ..telemetry::Settings::new(&*node_id)
+        },
         log,
         TelemetryMetrics::register(&mut registry, store.backend()),
     );

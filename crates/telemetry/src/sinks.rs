@@ -3,7 +3,7 @@
 //! A sink is a reader of the log with a cursor of its own, which is kept on disk. It holds one batch
 //! and no queue, so a far side that is down costs the log's retention and no memory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +32,10 @@ use task::{Ends, SinkTask};
 /// The sinks of a daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sinks {
-    /// The folder that their cursors are kept in. It is made if it is not there.
-    pub cursors: PathBuf,
+    /// The folder that their cursors are kept in; it is made if it is not there. `None` if the log
+    /// ends with the process, so that no place in it is worth keeping: each sink then begins with
+    /// the first event.
+    pub cursors: Option<PathBuf>,
     /// A file of lines, `jsonl` in the configuration.
     pub jsonl: Option<JsonLines>,
     /// An OTLP receiver, `otlp` in the configuration.
@@ -50,11 +52,11 @@ impl Sinks {
     /// Starts a task for each.
     pub(crate) fn start(self, parts: &Parts, tasks: &mut JoinSet<()>) {
         if let Some(settings) = self.jsonl {
-            let ends = parts.ends(jsonl::NAME, &self.cursors);
+            let ends = parts.ends(jsonl::NAME, self.cursors.as_deref());
             tasks.spawn(SinkTask::new(jsonl::Target::new(settings), ends).run());
         }
         if let Some(settings) = self.otlp {
-            let ends = parts.ends(otlp::NAME, &self.cursors);
+            let ends = parts.ends(otlp::NAME, self.cursors.as_deref());
             tasks.spawn(SinkTask::new(otlp::Target::new(settings), ends).run());
         }
     }
@@ -71,10 +73,10 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    fn ends(&self, name: &'static str, cursors: &std::path::Path) -> Ends {
+    fn ends(&self, name: &'static str, cursors: Option<&Path>) -> Ends {
         Ends {
             name,
-            cursor: cursors.join(format!("{name}.cursor")),
+            cursor: cursors.map(|folder| folder.join(format!("{name}.cursor"))),
             feed: Arc::clone(&self.feed),
             telemetry: self.telemetry.clone(),
             metrics: self.metrics.clone(),

@@ -52,6 +52,7 @@ const ALONE: &[Fact] = facts![
     serves::without_a_browser_it_is_healthy_and_not_ready,
     serves::admin_routes_can_have_a_port_of_their_own,
     serves::the_token_guards_the_browser_and_the_events,
+    serves::a_file_of_lines_has_every_event_of_the_process,
     ends::a_port_that_is_taken_is_named_and_nothing_starts,
     ends::every_mistake_in_the_settings_is_named_and_nothing_starts,
 ];

@@ -207,3 +207,33 @@ pub(crate) fn the_token_guards_the_browser_and_the_events() -> Outcome {
     must!(refused == Some(503), "an upgrade with the token was answered {refused:?}");
     Ok(())
 }
+
+pub(crate) fn a_file_of_lines_has_every_event_of_the_process() -> Outcome {
+    let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let file = folder.path().join("deep/events.jsonl");
+    let mut epochs = Vec::new();
+    for _ in 0..2 {
+        let mut sidecar = sidecar()
+            .env("LOCKKEEPER_BROWSER_ADDRESS", nobody()?)
+            .env("LOCKKEEPER_EVENTS_FILE", file.to_string_lossy())
+            .start()?;
+        for _ in 0..3 {
+            let event = json!({ "type": "test_event", "category": "system" });
+            let answer = sidecar.call("POST", "/v1/telemetry/events", Some(&event))?;
+            must!(answer.status == 200, "{answer:?}");
+        }
+        sidecar.signal(nix::sys::signal::Signal::SIGTERM);
+        sidecar.wait_exit(PATIENCE)?;
+        let text = std::fs::read_to_string(&file).map_err(|e| e.to_string())?;
+        let lines = text.lines().map(serde_json::from_str::<serde_json::Value>);
+        let lines = lines.collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
+        let epoch = lines.last().map(|line| line["epoch"].clone()).unwrap_or_default();
+        let mine = lines.iter().filter(|line| line["epoch"] == epoch);
+        let offsets: Vec<_> = mine.filter_map(|line| line["offset"].as_u64()).collect();
+        let all: Vec<_> = (1..=offsets.len() as u64).collect();
+        must!(offsets.len() > 3 && offsets == all, "not from the first on: {offsets:?}");
+        epochs.push(epoch);
+    }
+    must!(epochs[0] != epochs[1], "a log in memory has a new epoch each time: {epochs:?}");
+    Ok(())
+}

@@ -1,6 +1,7 @@
 //! The settings that every daemon has, and what is built from them.
 
 mod keys;
+mod sinks;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub use keys::{
     MAX_CONNECTIONS, METRICS_PUBLIC, PUBLIC_URL, SHUTDOWN_DRAIN_TIMEOUT, STATE_DIR, TOKEN,
     TRUSTED_PROXIES,
 };
+pub use sinks::{events, sinks};
 
 /// The state folder: the setting, else the system's for root and the user's for everybody else
 /// (`$XDG_STATE_HOME`, `$HOME/.local/state`). `None` when a user has none of them.
@@ -83,6 +85,7 @@ pub fn table(program: &'static str, version: &'static str, about: &'static str) 
         .group("Listeners", listeners())
         .group("Access", access())
         .group("Logs", logs())
+        .group("Events", events())
         .group("Limits", limits())
         .group("Shutdown", shutdown())
         .rule([API_LISTEN.setting(), ADMIN_LISTEN.setting(), TOKEN.setting()], needs_token)

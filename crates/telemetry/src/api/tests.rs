@@ -47,7 +47,7 @@ async fn a_replacement_creates_then_replaces_and_its_time_moves() {
 async fn a_merge_needs_something_to_merge_into() {
     let folder = tempfile::tempdir().unwrap();
     let jsonl = JsonLines { enabled: false, ..JsonLines::new(folder.path().join("events.jsonl")) };
-    let sinks = Sinks { cursors: folder.path().into(), jsonl: Some(jsonl), otlp: None };
+    let sinks = Sinks { cursors: Some(folder.path().into()), jsonl: Some(jsonl), otlp: None };
     let bench = Bench::with_sinks(faulty_log().await, sinks);
     let same = bench.call("PATCH", CONFIG, "").await;
     assert_eq!((same.status.as_u16(), on(&same).len()), (200, 7));

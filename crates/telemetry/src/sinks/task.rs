@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Batch, Refused, Sent, Target, Then, cursor};
 use crate::Telemetry;
 use crate::events::{SinkDegraded, SinkRecovered};
-use crate::feed::{Chunk, Feed, Stored};
+use crate::feed::{Chunk, Feed};
 use crate::fields;
 use crate::metrics::SinkMetrics;
 use crate::query::{GapTold, Place, Start};
@@ -21,13 +21,16 @@ const RETRY: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(250)..=Duration::from_secs(30);
 /// How often the cursor is saved while it moves.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// How often its lag is told anew while the far side is down.
+const LAG_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait before a log that could not be read is tried again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a sink's task works with.
 pub(super) struct Ends {
     pub(super) name: &'static str,
-    pub(super) cursor: PathBuf,
+    /// Where its place is kept, if it is.
+    pub(super) cursor: Option<PathBuf>,
     pub(super) feed: Arc<Feed>,
     pub(super) telemetry: Telemetry,
     pub(super) metrics: SinkMetrics,
@@ -46,6 +49,8 @@ pub(super) struct SinkTask<T> {
     /// The offset that the saved cursor says, and when it was saved.
     saved: (u64, Instant),
     trouble: Option<Trouble>,
+    /// The time of the oldest event that is being sent.
+    oldest: Option<i64>,
 }
 
 /// Since when the far side accepts nothing.
@@ -63,7 +68,15 @@ enum Pause {
 
 impl<T: Target> SinkTask<T> {
     pub(super) fn new(target: T, ends: Ends) -> Self {
-        Self { target, ends, next: 0, gap: None, saved: (0, Instant::now()), trouble: None }
+        Self {
+            target,
+            ends,
+            next: 0,
+            gap: None,
+            saved: (0, Instant::now()),
+            trouble: None,
+            oldest: None,
+        }
     }
 
     /// Runs until it is stopped and everything is sent, or the time is over.
@@ -92,19 +105,11 @@ impl<T: Target> SinkTask<T> {
 
     /// The saved place, or the end of the log for a sink that never was on.
     async fn find_place(&mut self) -> Result<(), ()> {
-        let path = self.ends.cursor.clone();
-        let loaded = tokio::task::spawn_blocking(move || cursor::load(&path)).await;
-        let place = match loaded {
-            Ok(Ok(Some(cursor))) => Place::After(cursor),
-            Ok(Ok(None)) => Place::Now,
-            Ok(Err(error)) => {
-                let name = self.ends.name;
-                tracing::error!({ fields::SINK } = name, { fields::ERROR } = %error,
-                    "the place of a sink cannot be read: it starts with the next event");
-                Place::Now
-            }
-            // The runtime is ending.
-            Err(_) => return Err(()),
+        let place = match self.ends.cursor.clone() {
+            Some(path) => self.saved_place(path).await?,
+            None if self.next == 0 => Place::Oldest,
+            // It was on before.
+            None => Place::After(self.cursor()),
         };
         let feed = &self.ends.feed;
         let (first, next) = (feed.first(), feed.news().next);
@@ -114,13 +119,33 @@ impl<T: Target> SinkTask<T> {
         Ok(())
     }
 
+    async fn saved_place(&self, path: PathBuf) -> Result<Place, ()> {
+        match tokio::task::spawn_blocking(move || cursor::load(&path)).await {
+            Ok(Ok(Some(cursor))) => Ok(Place::After(cursor)),
+            Ok(Ok(None)) => Ok(Place::Now),
+            Ok(Err(error)) => {
+                let name = self.ends.name;
+                tracing::error!({ fields::SINK } = name, { fields::ERROR } = %error,
+                    "the place of a sink cannot be read: it starts with the next event");
+                Ok(Place::Now)
+            }
+            // The runtime is ending.
+            Err(_) => Err(()),
+        }
+    }
+
+    /// Behind what was sent.
+    fn cursor(&self) -> Cursor {
+        Cursor { epoch: self.ends.feed.epoch().clone(), offset: self.next - 1 }
+    }
+
     async fn save(&mut self) {
-        let offset = self.next - 1;
+        let cursor = self.cursor();
+        let offset = cursor.offset;
         if self.saved.0 == offset || self.gap.is_some() {
             return;
         }
-        let cursor = Cursor { epoch: self.ends.feed.epoch().clone(), offset };
-        let path = self.ends.cursor.clone();
+        let Some(path) = self.ends.cursor.clone() else { return };
         let saved = tokio::task::spawn_blocking(move || cursor::save(&path, &cursor)).await;
         if let Ok(Err(error)) = saved {
             let name = self.ends.name;
@@ -191,7 +216,8 @@ impl<T: Target> SinkTask<T> {
         let mut part = events.len();
         loop {
             batch.events = events.drain(..part).collect();
-            self.lag(batch.events.first());
+            self.oldest = batch.events.first().map(|event| event.ts);
+            self.lag();
             let refused = match self.target.send(&batch).await {
                 Ok(Sent { rejected }) => {
                     self.accepted(batch.events.len() as u64, rejected);
@@ -286,7 +312,18 @@ impl<T: Target> SinkTask<T> {
                 pause.mul_f64(0.8 + 0.4 * fastrand::f64())
             }
         };
-        self.wait(pause).await
+        let until = Instant::now() + pause;
+        loop {
+            // Pauses are long, and meanwhile it falls behind.
+            self.lag();
+            let left = until.saturating_duration_since(Instant::now());
+            if let Some(pause) = self.wait(left.min(LAG_EVERY)).await {
+                return Some(pause);
+            }
+            if Instant::now() >= until || self.ends.stop.borrow().is_some() {
+                return None;
+            }
+        }
     }
 
     /// Waits; cut short when the sink is to end, so that it can try once more.
@@ -310,9 +347,9 @@ impl<T: Target> SinkTask<T> {
         }
     }
 
-    fn lag(&self, oldest: Option<&Arc<Stored>>) {
+    fn lag(&self) {
         let events = self.ends.feed.news().next.saturating_sub(self.next);
-        let age = oldest.map_or(0, |event| micros(SystemTime::now()).saturating_sub(event.ts));
+        let age = self.oldest.map_or(0, |ts| micros(SystemTime::now()).saturating_sub(ts));
         let age = Duration::from_micros(u64::try_from(age).unwrap_or(0));
         self.ends.metrics.lag(self.ends.name, events, age);
     }

@@ -15,7 +15,7 @@ fn file(folder: &TempDir) -> PathBuf {
 
 fn sinks(folder: &TempDir, enabled: bool) -> Sinks {
     let jsonl = JsonLines { enabled, ..JsonLines::new(file(folder)) };
-    Sinks { cursors: folder.path().join("cursors"), jsonl: Some(jsonl), otlp: None }
+    Sinks { cursors: Some(folder.path().join("cursors")), jsonl: Some(jsonl), otlp: None }
 }
 
 fn lines(path: &Path) -> Vec<Value> {

@@ -83,6 +83,17 @@ impl Options {
         self
     }
 
+    /// Starts it through another program, which is to become it: `args`, then the binary and its own
+    /// arguments.
+    #[must_use]
+    pub fn wrapped(mut self, program: &str, args: &[&str]) -> Self {
+        let binary = std::mem::replace(&mut self.binary, program.into());
+        let args = args.iter().map(|arg| (*arg).to_owned());
+        let binary = binary.to_string_lossy().into_owned();
+        self.args = args.chain([binary]).chain(std::mem::take(&mut self.args)).collect();
+        self
+    }
+
     /// Uses an existing state folder.
     #[must_use]
     pub fn state(mut self, state: Arc<StateDir>) -> Self {

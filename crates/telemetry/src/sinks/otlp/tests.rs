@@ -79,7 +79,7 @@ impl Setup {
         let token = folder.path().join("token");
         std::fs::write(&token, "first\n").unwrap();
         otlp.token_file = Some(token);
-        let sinks = Sinks { cursors: folder.path().into(), jsonl: None, otlp: Some(otlp) };
+        let sinks = Sinks { cursors: Some(folder.path().into()), jsonl: None, otlp: Some(otlp) };
         let bench = Bench::with_sinks(faulty_log().await, sinks);
         bench.metric(r#"lockkeeper_sink_lag_events{sink="otlp"} 0"#).await;
         Self { bench, receiver, _folder: folder, _server: server }
