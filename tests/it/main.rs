@@ -7,6 +7,7 @@ mod fault_client;
 mod fault_daemon;
 mod flow_access;
 mod flow_addressing;
+mod flow_cli;
 mod flow_clients;
 mod flow_drain;
 mod flow_ending;
@@ -30,12 +31,13 @@ macro_rules! facts {
 
 fn main() {
     let arguments = Arguments::from_args();
-    let groups: [(&str, &[Fact]); 11] = [
+    let groups: [(&str, &[Fact]); 12] = [
         ("fault_browser", fault_browser::FACTS),
         ("fault_client", fault_client::FACTS),
         ("fault_daemon", fault_daemon::FACTS),
         ("flow_access", flow_access::FACTS),
         ("flow_addressing", flow_addressing::FACTS),
+        ("flow_cli", flow_cli::FACTS),
         ("flow_clients", flow_clients::FACTS),
         ("flow_drain", flow_drain::FACTS),
         ("flow_ending", flow_ending::FACTS),

@@ -12,6 +12,11 @@ pub fn daemon() -> Options {
     Options::new(binary("lockkeeperd"))
 }
 
+/// The command-line client.
+pub fn cli() -> PathBuf {
+    binary("lockkeeper")
+}
+
 /// The folder of this profile's binaries: the test itself runs from `deps` inside it.
 fn binary(name: &str) -> PathBuf {
     let mut folder = std::env::current_exe().unwrap_or_default();

@@ -1,0 +1,208 @@
+//! `create`, `ls`, `get`, `rm`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lockkeeper_api::{CreateRequest, SandboxList, SandboxState, SandboxView};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::args::{Create, List, Pair, Remove};
+use crate::client::Node;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::show::{self, NOTHING};
+
+pub(crate) fn create(
+    node: &Node,
+    output: &mut Output,
+    create: Create,
+    waits: bool,
+) -> Result<(), Failure> {
+    let quiet = create.quiet;
+    let what = match &create.id {
+        Some(id) => format!("starting {id}"),
+        None => "starting a sandbox".to_owned(),
+    };
+    let request = request(create);
+    let wait = Progress::start(what, waits);
+    let answer = node.post("/v1/sandboxes", &request)?;
+    drop(wait);
+    if output.is_json() {
+        return output.json(&answer);
+    }
+    let view: SandboxView = typed(node, answer)?;
+    if quiet {
+        return output.line(&crate::output::plain(&view.cdp_url));
+    }
+    output.list(&facts(&view))
+}
+
+fn request(create: Create) -> CreateRequest {
+    let map = |pairs: Vec<Pair>| pairs.into_iter().map(|pair| (pair.key, pair.value)).collect();
+    CreateRequest {
+        id: create.id,
+        request_id: create.request_id,
+        template: create.template,
+        flavour: create.flavour,
+        flags: (!create.flags.is_empty()).then_some(create.flags),
+        env: (!create.env.is_empty()).then(|| map(create.env)),
+        ttl: create.ttl,
+        idle: create.idle,
+        queue_timeout: create.queue_timeout,
+        labels: map(create.labels),
+        on_crash: create.on_crash,
+        on_close: create.on_close,
+        ..CreateRequest::default()
+    }
+}
+
+pub(crate) fn list(node: &Node, output: &mut Output, list: &List) -> Result<(), Failure> {
+    let mut query: Vec<(&str, String)> = Vec::new();
+    if list.all {
+        query.extend(SandboxState::ALL.map(|state| ("state", state.as_str().to_owned())));
+    }
+    query.extend(list.states.iter().map(|state| ("state", state.clone())));
+    query.extend(list.labels.iter().map(|Pair { key, value }| ("label", format!("{key}={value}"))));
+    query.extend(list.template.iter().map(|name| ("template", name.clone())));
+    let mut sandboxes: Vec<Value> = Vec::new();
+    loop {
+        let mut page = node.get("/v1/sandboxes", &query)?;
+        if let Some(Value::Array(found)) = page.get_mut("sandboxes").map(Value::take) {
+            sandboxes.extend(found);
+        }
+        let Some(next) = page["next"].as_str() else { break };
+        query.retain(|(name, _)| *name != "after");
+        query.push(("after", next.to_owned()));
+    }
+    if output.is_json() {
+        return output.json(&Value::Array(sandboxes));
+    }
+    let whole = json!({ "sandboxes": sandboxes, "node_id": "" });
+    let views: SandboxList = typed(node, whole)?;
+    let now = now_ms();
+    let rows: Vec<_> = views.sandboxes.iter().map(|view| row(view, now)).collect();
+    output.table(&["ID", "STATE", "TEMPLATE", "AGE", "ENDS IN", "SESSIONS", "DEVTOOLS"], &rows)
+}
+
+fn row(view: &SandboxView, now: u64) -> Vec<String> {
+    let state = match &view.stop_reason {
+        Some(reason) => format!("{} ({reason})", view.state.as_str()),
+        None => view.state.as_str().to_owned(),
+    };
+    let ended = view.state == SandboxState::Stopped;
+    let ends =
+        view.expires_at_ms.map_or(NOTHING.to_owned(), |at| show::span(at.saturating_sub(now)));
+    vec![
+        view.id.clone(),
+        state,
+        view.template.clone(),
+        show::since(now, view.created_at_ms),
+        ends,
+        view.sessions.to_string(),
+        if ended { NOTHING.to_owned() } else { view.cdp_url.clone() },
+    ]
+}
+
+pub(crate) fn get(node: &Node, output: &mut Output, id: &str) -> Result<(), Failure> {
+    let answer = node.get(&Node::sandbox(id), &[])?;
+    if output.is_json() {
+        return output.json(&answer);
+    }
+    output.list(&facts(&typed(node, answer)?))
+}
+
+/// All that is known of a sandbox, what is needed most first.
+fn facts(view: &SandboxView) -> Vec<(&'static str, String)> {
+    let now = now_ms();
+    let ago = |at: u64| format!("{} ago", show::since(now, at));
+    let mut facts = vec![("id", view.id.clone()), ("state", view.state.as_str().to_owned())];
+    if let Some(reason) = &view.stop_reason {
+        facts.push(("reason", reason.clone()));
+    }
+    facts.extend(view.stop_detail.clone().map(|detail| ("detail", detail)));
+    facts.extend(view.stopped_at_ms.map(|at| ("ended", ago(at))));
+    if view.state != SandboxState::Stopped {
+        facts.push(("cdp_url", view.cdp_url.clone()));
+        facts.push(("ws_url", view.ws_url.clone()));
+        facts.extend(view.port_url.clone().map(|url| ("port_url", url)));
+    }
+    if let Some(browser) = &view.browser {
+        let product = browser.product.as_deref().unwrap_or("browser");
+        let text = format!(
+            "{product}, {}, generation {}, crashes {}",
+            browser.phase, browser.generation, browser.crashes
+        );
+        facts.push(("browser", text));
+    }
+    facts.push(("template", format!("{} ({})", view.template, view.flavour)));
+    facts.push(("sessions", view.sessions.to_string()));
+    facts.push(("created", ago(view.created_at_ms)));
+    if let Some(start) = view.times.start_ms {
+        let queued = show::span(view.times.queue_ms);
+        facts.push(("started in", format!("{} after {queued} in the queue", show::span(start))));
+    }
+    if let Some(at) = view.expires_at_ms {
+        facts.push(("ends in", show::span(at.saturating_sub(now))));
+    }
+    facts.push(("unused for", format!("at most {}", show::limit(view.idle_ms))));
+    facts.extend(view.labels.iter().map(|(key, value)| ("label", format!("{key}={value}"))));
+    facts.extend(view.cleanup_errors.iter().map(|error| ("left behind", error.clone())));
+    facts.push(("lifecycle", view.lifecycle_id.clone()));
+    facts.push(("execution", view.execution_id.clone()));
+    facts.push(("node", view.node_id.clone()));
+    facts
+}
+
+/// Ends each; one that cannot be ended does not keep the others alive.
+pub(crate) fn remove(
+    node: &Node,
+    output: &mut Output,
+    remove: &Remove,
+    waits: bool,
+) -> Result<(), Failure> {
+    let mut query = vec![("wait", remove.wait.clone())];
+    query.extend(remove.lifecycle_id.iter().map(|id| ("lifecycle_id", id.clone())));
+    let mut answers = Vec::new();
+    let mut failures = Vec::new();
+    for id in &remove.ids {
+        let wait = Progress::start(format!("ending {id}"), waits);
+        let answer = node.delete(&Node::sandbox(id), &query);
+        drop(wait);
+        match answer {
+            Ok(answer) if output.is_json() => answers.push(answer),
+            Ok(answer) => {
+                let view: SandboxView = typed(node, answer)?;
+                output.line(&format!("{}  {}", view.id, view.state.as_str()))?;
+            }
+            Err(failure) => failures.push(failure),
+        }
+    }
+    if output.is_json() {
+        output.json(&Value::Array(answers))?;
+    }
+    let all = remove.ids.len();
+    match failures.len() {
+        0 => Ok(()),
+        1 if all == 1 => Err(failures.remove(0)),
+        failed => {
+            failures.iter().for_each(|failure| failure.tell(output.is_json()));
+            let exit = failures[0].exit_code();
+            Err(Failure::Several { failed, all, exit })
+        }
+    }
+}
+
+/// An answer of the shape that this version of the client knows.
+pub(crate) fn typed<T: DeserializeOwned>(node: &Node, answer: Value) -> Result<T, Failure> {
+    serde_json::from_value(answer).map_err(|error| Failure::Foreign {
+        url: node.base().to_owned(),
+        status: 200,
+        text: format!("{error}; client and node may be of different versions, try --json"),
+    })
+}
+
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
