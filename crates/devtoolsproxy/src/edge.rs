@@ -8,6 +8,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::any;
 use draingate::{Gate, Keeper};
+use telemetry::commands::CommandRoom;
 use telemetry::words::{Addressing, ContextDetail};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -26,6 +27,8 @@ use crate::settings::EdgeSettings;
 /// How long sessions may take to end after they were stopped by force: both sides' Close, and the
 /// verdict, which a stop makes immediate.
 const FORCED_END: Duration = Duration::from_secs(4);
+/// A deadline for those who set none: longer than any process lives.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The DevTools edge of a process.
 ///
@@ -47,6 +50,10 @@ pub(crate) struct Inner {
     pub(crate) registry: Arc<Registry>,
     pub(crate) gate: Gate,
     pub(crate) stop: watch::Sender<Option<ContextDetail>>,
+    /// When sessions are stopped that have had no quiet moment before, once they are to have one.
+    pub(crate) quiet: watch::Sender<Option<std::time::Instant>>,
+    /// For what clients do and is not told yet.
+    pub(crate) command_room: CommandRoom,
     pub(crate) tasks: TaskTracker,
     /// Cut off what did not end in time after everything else.
     pub(crate) cut: CancellationToken,
@@ -88,6 +95,8 @@ impl Edge {
             registry: Arc::new(registry),
             gate: keeper.gate(),
             stop: watch::Sender::new(None),
+            quiet: watch::Sender::new(None),
+            command_room: CommandRoom::default(),
             tasks: TaskTracker::new(),
             cut: CancellationToken::new(),
         };
@@ -179,6 +188,21 @@ impl Edge {
             let first = stop.is_none();
             stop.get_or_insert(why);
             first
+        });
+    }
+
+    /// Stops every session, present and future, each at its first quiet moment: when none of its
+    /// commands is outstanding and no data has passed for `relay.quiet_for`; at `by` in any case.
+    /// Until then it is served. Clients are told as for [`ContextDetail::NodeDrain`], and the event
+    /// says which of the two it was. A later call can only make `by` earlier. Never waits.
+    pub fn stop_when_quiet(&self, by: Option<Instant>) {
+        let by = by.unwrap_or_else(|| Instant::now() + NEVER).into_std();
+        self.inner.quiet.send_if_modified(|quiet| {
+            let earlier = quiet.is_none_or(|was| by < was);
+            if earlier {
+                *quiet = Some(by);
+            }
+            earlier
         });
     }
 

@@ -2,6 +2,7 @@
 
 mod browser;
 pub mod close_code;
+mod commands;
 pub mod dial;
 mod directory;
 #[cfg(test)]

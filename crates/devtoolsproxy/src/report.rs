@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use telemetry::events::CdpDisconnect;
-use telemetry::words::{EndedBy, Exit, ExitKind, FirstClose};
+use telemetry::words::{Detail, EndedBy, Exit, ExitKind, FirstClose, QuietEnd};
 use upstream::Cause;
 use wsproxy::{Party, RelayReport, Rule, Terminal};
 
@@ -107,8 +107,21 @@ pub(crate) fn disconnect(
         bytes_to_client: relay.to_client.bytes,
         mid_frame: relay.client_mid_frame,
         error: broken(relay).map(Into::into),
+        quiet_end: quiet_end(relay, judged),
         telemetry_dropped: 0,
         telemetry_excluded: 0,
+    }
+}
+
+/// How the wait for a quiet moment ended, if that is what ended the session. At its deadline the
+/// drain also stops by force, which may come first.
+fn quiet_end(relay: &RelayReport, judged: &Judged) -> Option<QuietEnd> {
+    match relay.quiet? {
+        wsproxy::QuietEnd::Quiet => Some(QuietEnd::Quiet),
+        wsproxy::QuietEnd::Deadline => Some(QuietEnd::Deadline),
+        wsproxy::QuietEnd::Overruled => {
+            (judged.verdict.detail == Detail::NodeDrain).then_some(QuietEnd::Deadline)
+        }
     }
 }
 

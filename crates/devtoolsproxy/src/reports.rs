@@ -4,8 +4,10 @@
 use std::time::{Duration, SystemTime};
 
 use telemetry::Telemetry;
+use telemetry::commands::{self, CommandRoom, CommandTap, CommandWorker};
 use telemetry::events::{CdpConnect, CdpDisconnect, CdpRefused};
 use telemetry::metrics::{CdpMetrics, GaugeGuard};
+use telemetry::words::Category;
 
 /// Where an edge reports to.
 ///
@@ -41,6 +43,20 @@ impl Reports {
     pub(crate) fn disconnected(&self, ts: SystemTime, sandbox: &str, event: CdpDisconnect) {
         self.metrics.ended(&event);
         self.telemetry.publish_at(ts, Some(sandbox), event);
+    }
+
+    /// Whether anyone wants to know what clients do: one atomic load.
+    pub(crate) fn wants_commands(&self) -> bool {
+        self.telemetry.enabled(Category::Control)
+    }
+
+    /// The two ends that tell what the client of a session does.
+    pub(crate) fn commands(
+        &self,
+        session: commands::Session,
+        room: &CommandRoom,
+    ) -> (CommandTap, CommandWorker) {
+        CommandWorker::new(self.telemetry.clone(), session, room)
     }
 
     pub(crate) fn stalled(&self, to_browser: Duration, to_client: Duration) {

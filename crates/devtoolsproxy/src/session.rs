@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use telemetry::commands::CommandCounts;
 use telemetry::events::{CdpConnect, CdpDisconnect};
 use telemetry::metrics::GaugeGuard;
 use telemetry::words::{ContextDetail, EndedBy};
@@ -12,6 +13,7 @@ use upstream::Changes;
 use wsproxy::{CloseCode, CloseFrame, Relay, StopMode, StopSide, Stopper, Terminal};
 
 use crate::close_code::ClientClose;
+use crate::commands::{Commands, Of, Watched};
 use crate::directory::Target;
 use crate::edge::Inner;
 use crate::judge::{Case, Judged};
@@ -21,10 +23,13 @@ use crate::stops::Stops;
 use crate::verdict::Verdict;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// What the relay calls the stop of a session whose browser has been replaced.
 pub(crate) const SUPERSEDED: &str = "superseded";
+
+/// What the relay calls the stop of a session that was to have a quiet moment first.
+const QUIET: &str = "quiet_drain";
 
 /// A session whose client is about to get, or has got, its 101.
 pub(crate) struct Session {
@@ -69,11 +74,18 @@ impl Session {
         H: Send + 'static,
     {
         let (stopper, token) = wsproxy::stop_channel();
+        let commands = Arc::new(Commands::default());
+        let of = Of {
+            sandbox: Arc::clone(&self.target.id),
+            connection_id: Arc::clone(&self.connection_id),
+            generation: self.generation,
+        };
         let relay = Relay::new(client.0, upstream.0, Arc::clone(&self.edge.relay_limits))
             .with_client_prefix(client.1)
             .with_upstream_prefix(upstream.1)
             .with_stop(token)
-            .with_budget(self.edge.budget.clone());
+            .with_budget(self.edge.budget.clone())
+            .with_tap(Watched::new(Arc::clone(&self.edge), of, Arc::clone(&commands)));
         // The relay and the end are on the heap, the end only when it comes: an idle session does
         // not carry the room for either twice.
         let mut relay = Box::pin(relay.run());
@@ -85,20 +97,27 @@ impl Session {
                 ending = &mut relay => ending,
             };
             drop(relay);
-            Box::pin(self.finish(record, ending)).await;
+            Box::pin(self.finish(record, ending, &commands)).await;
             drop(holdings);
         }
     }
 
     /// Tells the client as soon as the facts allow it, finds the verdict at the same time, and
     /// reports both.
-    async fn finish<C, U>(mut self, record: Record, ending: wsproxy::Ending<C, U>)
-    where
+    async fn finish<C, U>(
+        mut self,
+        record: Record,
+        ending: wsproxy::Ending<C, U>,
+        commands: &Commands,
+    ) where
         C: wsproxy::Endpoint,
         U: wsproxy::Endpoint,
     {
         let terminal = ending.terminal().clone();
         let end = report::end_of(&terminal);
+        if matches!(terminal.detail, wsproxy::Detail::Stopped { by } if by == QUIET) {
+            self.stops.pin(ContextDetail::NodeDrain);
+        }
         let case = Case {
             end: &end,
             ended_at: terminal.at,
@@ -124,11 +143,12 @@ impl Session {
             session.resolve_ms = (judged.at - terminal.at).as_secs_f64() * 1000.0,
             "session judged"
         );
-        record.close(&terminal, &relay, &judged);
+        record.close(&terminal, &relay, &judged, commands.end().await);
     }
 
-    /// Turns a stop token and a newer browser into orders to the relay.
+    /// Turns a stop token, a newer browser and a quiet drain into orders to the relay.
     async fn watch(&mut self, stopper: &Stopper) -> std::convert::Infallible {
+        let mut quiet = self.edge.quiet.subscribe();
         loop {
             let state = self.changes.current();
             if let Some(detail) = self.stops.current() {
@@ -143,10 +163,16 @@ impl Session {
                 let side = StopSide::Upstream;
                 stopper.stop(wsproxy::Stop { side, mode: StopMode::Soft, by: SUPERSEDED });
             }
+            if let Some(deadline) = *quiet.borrow_and_update() {
+                let (side, mode) = (StopSide::Context, StopMode::Quiet { deadline });
+                stopper.stop(wsproxy::Stop { side, mode, by: QUIET });
+            }
             tokio::select! {
                 biased;
                 _ = self.stops.wait() => {}
                 _ = self.changes.changed() => {}
+                // Its sender is the edge, which the session keeps.
+                _ = quiet.changed() => {}
             }
         }
     }
@@ -195,14 +221,24 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    fn close(mut self, terminal: &Terminal, relay: &wsproxy::RelayReport, judged: &Judged) {
+    fn close(
+        mut self,
+        terminal: &Terminal,
+        relay: &wsproxy::RelayReport,
+        judged: &Judged,
+        commands: CommandCounts,
+    ) {
         self.open = false;
         let timing = Timing {
             duration: terminal.at.saturating_duration_since(self.since),
             resolve: judged.at.saturating_duration_since(terminal.at),
             teardown: relay.teardown,
         };
-        let event = report::disconnect(&self.connection_id, self.generation, timing, relay, judged);
+        let event = CdpDisconnect {
+            telemetry_dropped: commands.dropped,
+            telemetry_excluded: commands.excluded,
+            ..report::disconnect(&self.connection_id, self.generation, timing, relay, judged)
+        };
         self.edge.reports.stalled(relay.to_browser.stall, relay.to_client.stall);
         self.edge.reports.disconnected(terminal.wall, &self.sandbox, event);
     }
@@ -231,6 +267,7 @@ impl Record {
             bytes_to_client: 0,
             mid_frame: false,
             error: None,
+            quiet_end: None,
             telemetry_dropped: 0,
             telemetry_excluded: 0,
         };

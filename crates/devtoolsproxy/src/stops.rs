@@ -27,6 +27,11 @@ impl Stops {
         self.pinned
     }
 
+    /// Another order has ended the session: this is why, if none came before it.
+    pub(crate) fn pin(&mut self, why: ContextDetail) {
+        self.pinned.get_or_insert(why);
+    }
+
     /// Waits until the session must end. Never ready if it never must: an owner that goes away
     /// without a word has given none.
     ///

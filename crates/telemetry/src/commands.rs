@@ -7,13 +7,15 @@ mod decode;
 mod describe;
 mod event;
 mod reduce;
+mod room;
 mod table;
 mod tap;
 
 pub use event::CdpCommand;
+pub use room::{CommandRoom, IN_FLIGHT_BYTES};
 pub use tap::{
-    CommandCounts, CommandTap, CommandWorker, FLUSH, IN_FLIGHT_BYTES, IN_FLIGHT_MESSAGES,
-    MESSAGE_MAX, Session,
+    CommandCounts, CommandTally, CommandTap, CommandWorker, FLUSH, IN_FLIGHT_MESSAGES, MESSAGE_MAX,
+    Session,
 };
 
 use decode::{Decoded, decode};

@@ -13,8 +13,8 @@ mod sandbox;
 mod tests;
 
 pub use cdp::{
-    Addressing, ContextDetail, Detail, EndedBy, EndpointKind, Exit, ExitKind, FirstClose, Reason,
-    RequestedBy, UpstreamSource,
+    Addressing, ContextDetail, Detail, EndedBy, EndpointKind, Exit, ExitKind, FirstClose, QuietEnd,
+    Reason, RequestedBy, UpstreamSource,
 };
 pub use health::{
     Category, DrainOutcome, DrainTrigger, ForceCause, GapWord, ListenerStop, LossCause, NodeStatus,

@@ -85,7 +85,6 @@ fn relay(cause: Side, detail: Detail) -> RelayReport {
         spilled: 0,
         discarded_after_end: 0,
         client_mid_frame: true,
-        tap_missed: 0,
         quiet: None,
     }
 }

@@ -1,6 +1,8 @@
 //! Sessions over in-memory streams in paused time: exact bounds, and every order of events.
 
-mod stage;
+mod commands;
+mod quiet;
+pub(crate) mod stage;
 
 use std::sync::atomic::Ordering;
 

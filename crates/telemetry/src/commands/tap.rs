@@ -2,13 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::room::{CommandRoom, Held};
 use super::{CdpCommand, Decoded, decode};
 use crate::Telemetry;
 use crate::value::Id;
@@ -21,8 +22,6 @@ mod tests;
 pub const MESSAGE_MAX: usize = 2 * 1024 * 1024;
 /// Messages of one session that wait for its worker.
 pub const IN_FLIGHT_MESSAGES: usize = 256;
-/// Bytes of one session that wait for its worker.
-pub const IN_FLIGHT_BYTES: usize = 8 * 1024 * 1024;
 /// How long a worker goes on after its session ended.
 pub const FLUSH: Duration = Duration::from_secs(1);
 
@@ -51,12 +50,19 @@ pub struct CommandCounts {
 pub struct CommandTap {
     telemetry: Telemetry,
     sender: mpsc::Sender<Message>,
-    shared: Arc<Shared>,
+    tally: CommandTally,
+    /// Room for the message that is being copied.
+    held: Held,
 }
 
+/// Reads the counts of a session, also when its worker has failed or hangs.
+#[derive(Clone, Debug, Default)]
+pub struct CommandTally(Arc<Counted>);
+
 #[derive(Debug, Default)]
-struct Shared {
-    bytes: AtomicUsize,
+struct Counted {
+    /// Messages between the tap and what the worker has done with them.
+    waiting: AtomicU64,
     dropped: AtomicU64,
     excluded: AtomicU64,
 }
@@ -65,6 +71,7 @@ struct Shared {
 struct Message {
     ts: SystemTime,
     bytes: Bytes,
+    _held: Held,
 }
 
 /// The other end: turns messages into events, in a task of its own.
@@ -74,32 +81,35 @@ pub struct CommandWorker {
     telemetry: Telemetry,
     session: Session,
     receiver: mpsc::Receiver<Message>,
-    shared: Arc<Shared>,
+    tally: CommandTally,
     decode: fn(&[u8]) -> Decoded,
 }
 
 impl CommandWorker {
-    /// The two ends for a session.
-    pub fn new(telemetry: Telemetry, session: Session) -> (CommandTap, Self) {
+    /// The two ends for a session. `room` is that of all sessions of the process.
+    pub fn new(telemetry: Telemetry, session: Session, room: &CommandRoom) -> (CommandTap, Self) {
         let (sender, receiver) = mpsc::channel(IN_FLIGHT_MESSAGES);
-        let shared = Arc::new(Shared::default());
-        let tap = CommandTap { telemetry: telemetry.clone(), sender, shared: Arc::clone(&shared) };
-        (tap, Self { telemetry, session, receiver, shared, decode })
+        let tally = CommandTally::default();
+        let tap = CommandTap {
+            telemetry: telemetry.clone(),
+            sender,
+            tally: tally.clone(),
+            held: room.hold(),
+        };
+        (tap, Self { telemetry, session, receiver, tally, decode })
     }
 
     /// Runs until the tap is dropped and everything is told, at most [`FLUSH`] longer, and gives
     /// the final counts.
     ///
     /// # Cancel safety
-    /// Dropping it loses what waits; nobody counts it then.
+    /// Dropping it loses what waits; the tally counts that as dropped.
     pub async fn run(mut self) -> CommandCounts {
         let mut until: Option<Instant> = None;
         while let Some(message) = self.receiver.recv().await {
             if self.receiver.is_closed() {
                 let until = *until.get_or_insert_with(|| Instant::now() + FLUSH);
                 if Instant::now() >= until {
-                    let left = self.receiver.len() as u64 + 1;
-                    self.shared.dropped.fetch_add(left, Ordering::Relaxed);
                     break;
                 }
             }
@@ -107,11 +117,10 @@ impl CommandWorker {
             // One long message after the other must not keep a thread from everybody else.
             tokio::task::consume_budget().await;
         }
-        self.shared.counts()
+        self.tally.counts()
     }
 
-    fn tell(&self, Message { ts, bytes }: Message) {
-        self.shared.bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
+    fn tell(&self, Message { ts, bytes, _held }: Message) {
         let decoded = catch_unwind(AssertUnwindSafe(|| (self.decode)(&bytes)));
         let Session { sandbox, connection_id, generation } = &self.session;
         match decoded {
@@ -119,11 +128,9 @@ impl CommandWorker {
             Ok(Decoded::Command { method, .. } | Decoded::Malformed { method })
                 if self.telemetry.excludes(method.name) =>
             {
-                self.shared.excluded.fetch_add(1, Ordering::Relaxed);
+                self.tally.0.excluded.fetch_add(1, Ordering::Relaxed);
             }
-            Ok(Decoded::Malformed { .. }) | Err(_) => {
-                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-            }
+            Ok(Decoded::Malformed { .. }) | Err(_) => self.tally.drop_one(),
             Ok(Decoded::Command { method, command_id, session_id, kept }) => {
                 let event = CdpCommand {
                     method: method.name,
@@ -135,9 +142,12 @@ impl CommandWorker {
                     kept,
                 };
                 let sandbox = sandbox.as_ref().map(Id::as_str);
-                self.telemetry.publish_at(ts, sandbox, event);
+                if !self.telemetry.offer_at(ts, sandbox, event) {
+                    self.tally.drop_one();
+                }
             }
         }
+        self.tally.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -148,43 +158,50 @@ impl CommandTap {
         self.telemetry.enabled(Category::Control)
     }
 
-    /// Offers a text message that was forwarded whole, now. `head` is its first [`MESSAGE_MAX`]
-    /// bytes, `len` the length of all of it. What cannot be taken is counted.
-    pub fn offer(&self, head: Bytes, len: u64) {
+    /// Makes room for the next bytes of a message, and says how many of them to copy: fewer when it
+    /// is longer than [`MESSAGE_MAX`] or too much waits already.
+    pub fn reserve(&mut self, bytes: usize) -> usize {
+        let fits = bytes.min(MESSAGE_MAX.saturating_sub(self.held.bytes()));
+        if self.held.grow(fits) { fits } else { 0 }
+    }
+
+    /// Offers a text message that was forwarded whole, now. `head` is what of it was reserved and
+    /// copied, `len` the length of all of it. What cannot be taken is counted.
+    pub fn offer(&mut self, head: Bytes, len: u64) {
+        let held = self.held.take();
         if !self.is_armed() {
             return;
         }
-        let size = head.len();
-        let cut = size as u64 != len;
-        if cut || self.shared.bytes.fetch_add(size, Ordering::Relaxed) + size > IN_FLIGHT_BYTES {
-            self.drop_one(if cut { 0 } else { size });
-        } else if self.sender.try_send(Message { ts: SystemTime::now(), bytes: head }).is_err() {
-            self.drop_one(size);
+        if head.len() as u64 != len {
+            return self.tally.drop_one();
+        }
+        self.tally.0.waiting.fetch_add(1, Ordering::Relaxed);
+        let message = Message { ts: SystemTime::now(), bytes: head, _held: held };
+        if self.sender.try_send(message).is_err() {
+            self.tally.0.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.tally.drop_one();
         }
     }
 
-    /// Counts messages that were wanted and could not be copied.
-    pub fn missed(&self, messages: u64) {
-        self.shared.dropped.fetch_add(messages, Ordering::Relaxed);
-    }
-
-    /// The counts so far.
+    /// Where the counts of the session can be read.
     #[must_use]
-    pub fn counts(&self) -> CommandCounts {
-        self.shared.counts()
-    }
-
-    fn drop_one(&self, size: usize) {
-        self.shared.bytes.fetch_sub(size, Ordering::Relaxed);
-        self.missed(1);
+    pub fn tally(&self) -> CommandTally {
+        self.tally.clone()
     }
 }
 
-impl Shared {
-    fn counts(&self) -> CommandCounts {
+impl CommandTally {
+    /// The counts if nothing more was told from now on: what waits counts as dropped.
+    #[must_use]
+    pub fn counts(&self) -> CommandCounts {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         CommandCounts {
-            dropped: self.dropped.load(Ordering::Relaxed),
-            excluded: self.excluded.load(Ordering::Relaxed),
+            dropped: load(&self.0.dropped) + load(&self.0.waiting),
+            excluded: load(&self.0.excluded),
         }
+    }
+
+    fn drop_one(&self) {
+        self.0.dropped.fetch_add(1, Ordering::Relaxed);
     }
 }

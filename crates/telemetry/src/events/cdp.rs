@@ -2,7 +2,7 @@
 
 use super::events;
 use crate::value::{Id, Millis, Text};
-use crate::words::{Addressing, Detail, EndedBy, EndpointKind, Exit, FirstClose, Reason};
+use crate::words::{Addressing, Detail, EndedBy, EndpointKind, Exit, FirstClose, QuietEnd, Reason};
 
 events! {
     /// A client was joined to a browser: the dial succeeded and the 101 was sent.
@@ -75,6 +75,8 @@ events! {
         pub mid_frame: bool,
         /// The rule or limit that was broken.
         pub error: Option<Text>,
+        /// For a session that a drain ended at its first quiet moment: whether that moment came.
+        pub quiet_end: Option<QuietEnd>,
         /// Commands that should have become an event and did not.
         pub telemetry_dropped: u64,
         /// Commands that were left out by the configuration.

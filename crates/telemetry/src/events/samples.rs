@@ -52,6 +52,7 @@ pub(crate) fn disconnect() -> CdpDisconnect {
         bytes_to_client: 10,
         mid_frame: false,
         error: None,
+        quiet_end: None,
         telemetry_dropped: 0,
         telemetry_excluded: 0,
     }

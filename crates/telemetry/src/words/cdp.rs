@@ -163,6 +163,14 @@ words! {
         Other = "other",
     }
 
+    /// How a stop that waited for a quiet moment of its session came.
+    pub enum QuietEnd {
+        /// No command was outstanding, and no data had passed for a while.
+        Quiet = "quiet",
+        /// The drain's deadline came first.
+        Deadline = "deadline",
+    }
+
     /// How a process ended.
     pub enum ExitKind {
         /// It returned an exit code.

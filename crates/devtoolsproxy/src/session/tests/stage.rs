@@ -15,6 +15,7 @@ use telemetry::{Settings, Telemetry, TelemetryMetrics, TelemetryOwner};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::Instant as Clock;
+use tower::ServiceExt;
 use upstream::{Answer, Cause, Fact, Probe, Publisher, WsUrl};
 
 use super::super::*;
@@ -109,15 +110,15 @@ impl AsyncWrite for Faulty {
 }
 
 /// An edge with the log of its events.
-pub(super) struct Stage {
-    pub(super) edge: Edge,
+pub(crate) struct Stage {
+    pub(crate) edge: Edge,
     pub(super) log: Arc<dyn Log>,
     pub(super) telemetry: TelemetryOwner,
     pub(super) sessions: std::cell::Cell<u32>,
 }
 
 impl Stage {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let name = LogName::new("events").unwrap();
         let log = MemoryStore::default()
             .open(&name, LogOptions::default())
@@ -199,36 +200,57 @@ impl Stage {
         }
     }
 
-    /// The verdicts of all sessions in their order; each had one connect and one disconnect.
-    pub(super) async fn verdicts(self) -> Vec<String> {
+    /// Changes what telemetry keeps.
+    pub(crate) async fn configure(&self, change: &'static str) {
+        let request =
+            http::Request::patch("/v1/telemetry").body(axum::body::Body::from(change)).unwrap();
+        let answer = self.telemetry.router().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+
+    /// Every event, in order.
+    pub(super) async fn events(self) -> Vec<serde_json::Value> {
         self.telemetry.close(Duration::from_secs(1)).await;
-        let mut seen = vec![(0, Vec::new()); self.sessions.get() as usize];
+        let mut events = Vec::new();
         let mut offset = 1;
         loop {
             let page = self.log.read_from(offset, ReadLimit::default()).await.unwrap();
             assert_eq!(page.gap, None);
             let Some(last) = page.records.last() else { break };
             offset = last.offset + 1;
-            for record in &page.records {
-                let event: serde_json::Value = serde_json::from_slice(&record.payload).unwrap();
-                let word = |name: &str| event["data"][name].as_str().unwrap().to_owned();
-                let (connects, verdicts) =
-                    &mut seen[word("connection_id")[1..].parse::<usize>().unwrap()];
-                match event["type"].as_str().unwrap() {
-                    "cdp_connect" => *connects += 1,
-                    "cdp_disconnect" => {
-                        verdicts.push(format!("{}/{}", word("reason"), word("detail")));
-                    }
-                    other => panic!("{other}"),
-                }
+            let read = |record: &eventlog::Record| serde_json::from_slice(&record.payload).unwrap();
+            events.extend(page.records.iter().map(read));
+        }
+        events
+    }
+
+    /// The ends of all sessions in their order; each had one connect and one disconnect.
+    pub(super) async fn ends(self) -> Vec<serde_json::Value> {
+        let mut seen = vec![(0, Vec::new()); self.sessions.get() as usize];
+        for event in self.events().await {
+            let id = event["data"]["connection_id"].as_str().unwrap_or("c");
+            let Ok(number) = id[1..].parse::<usize>() else { continue };
+            let (connects, ends) = &mut seen[number];
+            match event["type"].as_str().unwrap() {
+                "cdp_connect" => *connects += 1,
+                "cdp_disconnect" => ends.push(event["data"].clone()),
+                "cdp_command" => {}
+                other => panic!("{other}"),
             }
         }
         seen.into_iter()
-            .map(|(connects, verdicts)| {
-                assert_eq!((connects, verdicts.len()), (1, 1), "{verdicts:?}");
-                verdicts[0].clone()
+            .map(|(connects, mut ends)| {
+                assert_eq!((connects, ends.len()), (1, 1), "{ends:?}");
+                ends.remove(0)
             })
             .collect()
+    }
+
+    /// The verdicts of all sessions in their order.
+    pub(super) async fn verdicts(self) -> Vec<String> {
+        let word = |end: &serde_json::Value, name: &str| end[name].as_str().unwrap().to_owned();
+        let verdict = |end| format!("{}/{}", word(&end, "reason"), word(&end, "detail"));
+        self.ends().await.into_iter().map(verdict).collect()
     }
 }
 
@@ -266,6 +288,28 @@ impl Bench {
         if let Some(cause) = cause {
             self.publisher.apply(Fact::Ended { cause });
         }
+    }
+
+    /// The client sends a short text message.
+    pub(super) async fn asks(&mut self, text: &str) {
+        let head = [0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0];
+        self.client.write_all(&[&head, text.as_bytes()].concat()).await.unwrap();
+    }
+
+    /// The browser gets this text message, as it was sent.
+    pub(super) async fn is_asked(&mut self, text: &str) {
+        let mut frame = vec![0; 6 + text.len()];
+        self.browser.read_exact(&mut frame).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&frame[6..]), text);
+    }
+
+    /// The browser sends a short text message, and the client gets it.
+    pub(super) async fn answers(&mut self, text: &str) {
+        let sent = [&[0x81, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+        self.browser.write_all(&sent).await.unwrap();
+        let mut frame = vec![0; sent.len()];
+        self.client.read_exact(&mut frame).await.unwrap();
+        assert_eq!(frame, sent);
     }
 
     /// The code of the Close that the client gets, and when.

@@ -1,7 +1,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::testing::Bench;
+use crate::commands::IN_FLIGHT_BYTES;
+use crate::events::samples;
+use crate::testing::{Bench, Mood};
 
 async fn armed() -> Bench {
     let bench = Bench::new().await;
@@ -15,18 +17,24 @@ fn session() -> Session {
     Session { sandbox: Some("box".into()), connection_id: "c1".into(), generation: 3 }
 }
 
-fn offer(tap: &CommandTap, message: &str) {
+fn worker(bench: &Bench) -> (CommandTap, CommandWorker) {
+    CommandWorker::new(bench.telemetry.clone(), session(), &CommandRoom::default())
+}
+
+fn offer(tap: &mut CommandTap, message: &str) {
+    let copied = tap.reserve(message.len());
+    assert_eq!(copied, message.len());
     tap.offer(Bytes::copy_from_slice(message.as_bytes()), message.len() as u64);
 }
 
 #[tokio::test]
 async fn a_click_is_three_events_with_nothing_dropped() {
     let bench = armed().await;
-    let (tap, worker) = CommandWorker::new(bench.telemetry.clone(), session());
+    let (mut tap, worker) = worker(&bench);
     let before = eventlog::micros(SystemTime::now());
     for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
         offer(
-            &tap,
+            &mut tap,
             &format!(
                 r#"{{"id":7,"sessionId":"ABCD","method":"Input.dispatchMouseEvent","params":{{"type":"{kind}","x":1,"y":2}}}}"#
             ),
@@ -50,48 +58,86 @@ async fn a_click_is_three_events_with_nothing_dropped() {
 #[tokio::test]
 async fn each_loss_is_counted_once_and_what_is_left_out_apart() {
     let bench = armed().await;
-    let (tap, worker) = CommandWorker::new(bench.telemetry.clone(), session());
-    offer(&tap, r#"{"method":"Page.close","params":[]}"#);
-    offer(&tap, r#"{"method":"Page.reload","params":[]}"#);
-    offer(&tap, r#"{"method":"Page.reload"}"#);
-    offer(&tap, r#"{"method":"Runtime.enable"}"#);
+    let (mut tap, worker) = worker(&bench);
+    offer(&mut tap, r#"{"method":"Page.close","params":[]}"#);
+    offer(&mut tap, r#"{"method":"Page.reload","params":[]}"#);
+    offer(&mut tap, r#"{"method":"Page.reload"}"#);
+    offer(&mut tap, r#"{"method":"Runtime.enable"}"#);
     tap.offer(Bytes::from_static(b"{"), 3_000_000);
-    tap.missed(2);
     drop(tap);
-    assert_eq!(worker.run().await, CommandCounts { dropped: 4, excluded: 2 });
+    assert_eq!(worker.run().await, CommandCounts { dropped: 2, excluded: 2 });
 }
 
 #[tokio::test]
 async fn a_queue_that_is_full_drops_and_counts() {
     let bench = armed().await;
-    let (tap, worker) = CommandWorker::new(bench.telemetry.clone(), session());
+    let (mut tap, worker) = worker(&bench);
     for _ in 0..IN_FLIGHT_MESSAGES + 10 {
-        offer(&tap, r#"{"method":"Page.close"}"#);
+        offer(&mut tap, r#"{"method":"Page.close"}"#);
     }
-    assert_eq!(tap.counts().dropped, 10);
+    assert_eq!(tap.tally().counts().dropped, IN_FLIGHT_MESSAGES as u64 + 10);
     drop(tap);
     assert_eq!(worker.run().await.dropped, 10);
+}
 
-    let (tap, worker) = CommandWorker::new(bench.telemetry.clone(), session());
+#[tokio::test]
+async fn all_sessions_share_eight_mebibytes() {
+    let bench = armed().await;
+    let room = CommandRoom::default();
+    let session = || CommandWorker::new(bench.telemetry.clone(), session(), &room);
     let long = Bytes::from(vec![b' '; MESSAGE_MAX]);
-    for _ in 0..6 {
-        tap.offer(long.clone(), MESSAGE_MAX as u64);
+    let (mut first, first_worker) = session();
+    let (mut second, second_worker) = session();
+    for tap in [&mut first, &mut second] {
+        for _ in 0..3 {
+            let copied = tap.reserve(MESSAGE_MAX + 1);
+            tap.offer(long.slice(..copied), MESSAGE_MAX as u64);
+        }
     }
-    assert_eq!(tap.counts().dropped, 2, "four times 2 MiB fit");
+    assert_eq!(room.used(), IN_FLIGHT_BYTES);
+    let waits = |tap: &CommandTap| IN_FLIGHT_MESSAGES - tap.sender.capacity();
+    assert_eq!((waits(&first), waits(&second)), (3, 1), "four times 2 MiB fit");
+    drop(second);
+    // A worker that was lost gives its room back, and what waited for it is counted.
+    let lost = second_worker.tally.clone();
+    drop(second_worker);
+    assert_eq!((lost.counts().dropped, room.used()), (3, 3 * MESSAGE_MAX));
+    drop(first);
+    assert_eq!(first_worker.run().await.dropped, 0);
+    assert_eq!(room.used(), 0);
+
+    // What is copied of a message that never ends is given back too.
+    let (mut tap, _worker) = session();
+    assert_eq!((tap.reserve(100), room.used()), (100, 100));
     drop(tap);
-    assert_eq!(worker.run().await.dropped, 2);
+    assert_eq!(room.used(), 0);
+}
+
+#[tokio::test]
+async fn a_command_that_the_queue_of_events_cannot_take_counts_as_dropped() {
+    let bench = armed().await;
+    let connections = r#"{"categories": {"connection": {"enabled": true}}}"#;
+    assert_eq!(bench.call("PATCH", "/v1/telemetry", connections).await.status, 200);
+    let (mut tap, worker) = worker(&bench);
+    offer(&mut tap, r#"{"method":"Page.close"}"#);
+    bench.log.set(Mood::Hang);
+    for _ in 0..2 * crate::QUEUE_EVENTS {
+        bench.telemetry.publish(None, samples::disconnect());
+    }
+    drop(tap);
+    assert_eq!(worker.run().await.dropped, 1);
 }
 
 #[tokio::test]
 async fn a_panic_while_decoding_is_contained_and_counted() {
     let bench = armed().await;
-    let (tap, mut worker) = CommandWorker::new(bench.telemetry.clone(), session());
+    let (mut tap, mut worker) = worker(&bench);
     worker.decode = |message| {
         assert_ne!(message[0], b'!', "a panic, on purpose");
         decode(message)
     };
-    offer(&tap, "!");
-    offer(&tap, r#"{"method":"Page.close"}"#);
+    offer(&mut tap, "!");
+    offer(&mut tap, r#"{"method":"Page.close"}"#);
     drop(tap);
     assert_eq!(worker.run().await.dropped, 1);
     bench.stored().await;
@@ -101,9 +147,9 @@ async fn a_panic_while_decoding_is_contained_and_counted() {
 #[tokio::test(start_paused = true)]
 async fn what_is_left_a_second_after_the_end_is_counted() {
     let bench = armed().await;
-    let (tap, mut worker) = CommandWorker::new(bench.telemetry.clone(), session());
+    let (mut tap, mut worker) = worker(&bench);
     for _ in 0..10 {
-        offer(&tap, r#"{"method":"Page.close"}"#);
+        offer(&mut tap, r#"{"method":"Page.close"}"#);
     }
     drop(tap);
     // Decoding the first message takes longer than there is time.
@@ -118,11 +164,14 @@ async fn what_is_left_a_second_after_the_end_is_counted() {
 #[tokio::test]
 async fn while_it_is_off_nothing_is_wanted() {
     let bench = Bench::new().await;
-    let (tap, worker) = CommandWorker::new(bench.telemetry.clone(), session());
+    let (mut tap, worker) = worker(&bench);
     assert!(!tap.is_armed());
-    offer(&tap, r#"{"method":"Page.close","params":[]}"#);
+    offer(&mut tap, r#"{"method":"Page.close","params":[]}"#);
     drop(tap);
     assert_eq!(worker.run().await, CommandCounts::default());
-    let (tap, _worker) = CommandWorker::new(crate::Telemetry::disconnected(), session());
+    let (tap, _worker) = {
+        let room = CommandRoom::default();
+        CommandWorker::new(crate::Telemetry::disconnected(), session(), &room)
+    };
     assert!(!tap.is_armed());
 }
