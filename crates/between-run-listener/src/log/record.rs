@@ -194,7 +194,11 @@ impl Assembler {
         let orphans = held.len().checked_sub(own).ok_or(BadRecord)?;
         let mut whole = held.split_off(orphans);
         whole.extend_from_slice(&data);
-        Ok(Some(Stored { offset, envelope: Envelope { parts: 0, ..envelope }, data: whole.freeze() }))
+        Ok(Some(Stored {
+            offset,
+            envelope: Envelope { parts: 0, ..envelope },
+            data: whole.freeze(),
+        }))
     }
 }
 

@@ -197,11 +197,8 @@ fn all(fields: &'static [Field], object: &Map<String, Value>) -> Result<(), Inva
             None if need == Must => return Err(Invalid::Missing { field }),
             None => {}
             Some(Value::Null) if need == MayNull => {}
-            Some(value) => {
-                if !fits(shape, value) {
-                    return Err(Invalid::Field { field });
-                }
-            }
+            Some(value) if fits(shape, value) => {}
+            Some(_) => return Err(Invalid::Field { field }),
         }
     }
     Ok(())

@@ -102,7 +102,8 @@ impl Status {
     }
 
     fn called(&mut self, event: &Event) {
-        let (Some(name), Some(call)) = (event.text("toolCallName"), event.text("toolCallId")) else {
+        let (Some(name), Some(call)) = (event.text("toolCallName"), event.text("toolCallId"))
+        else {
             return;
         };
         let letters = name.chars().filter(|c| c.is_ascii_alphabetic());
