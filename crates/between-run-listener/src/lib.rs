@@ -1,7 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 pub mod feed;
+pub mod http;
 pub mod listener;
+pub mod log;
+pub mod session;
 pub mod sse;
 
 pub use feed::{Batch, BoxFuture, Connection, Feed, FeedError, KeyError, SessionKey};

@@ -1,0 +1,84 @@
+//! An answer, and its body as it comes.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+
+use crate::listener::Reason;
+
+use super::connect::Io;
+use super::error::{CollectError, SendError, io_reason};
+use super::wire::Framing;
+
+/// An answer whose head has come. Dropping it closes the connection.
+#[derive(Debug)]
+pub struct Response {
+    /// The status, never a 1xx.
+    pub status: StatusCode,
+    /// The header fields.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Body,
+}
+
+/// A body as it comes. Dropping it closes the connection. Holds no buffer while nothing comes.
+pub struct Body {
+    io: Io,
+    framing: Framing,
+    /// Read and not yet taken apart.
+    came: Bytes,
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("framing", &self.framing).finish_non_exhaustive()
+    }
+}
+
+impl Body {
+    pub(super) const fn new(io: Io, framing: Framing, came: Bytes) -> Self {
+        Self { io, framing, came }
+    }
+
+    /// The next piece, never empty; nothing at the end.
+    ///
+    /// # Errors
+    /// The connection failed or ended before the body did, or what came is not HTTP.
+    ///
+    /// # Cancel safety
+    /// No byte is lost.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, SendError> {
+        loop {
+            if let Some(piece) = self.framing.next_piece(&mut self.came)? {
+                return Ok(Some(piece));
+            }
+            if self.framing.is_done() {
+                return Ok(None);
+            }
+            let read = std::future::poll_fn(|cx| self.io.poll_read(cx)).await;
+            let ended = SendError::Broken { reason: Reason::Reset };
+            match read {
+                Ok(bytes) if !bytes.is_empty() => self.came = bytes,
+                Ok(_) if self.framing.may_end() => return Ok(None),
+                Ok(_) => return Err(ended),
+                Err(error) => return Err(SendError::Broken { reason: io_reason(&error) }),
+            }
+        }
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// It is larger than `limit` bytes, or breaks off.
+    pub async fn collect(mut self, limit: usize) -> Result<Bytes, CollectError> {
+        let mut whole = BytesMut::new();
+        while let Some(piece) = self.chunk().await? {
+            if whole.len() + piece.len() > limit {
+                return Err(CollectError::TooLarge { limit });
+            }
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    }
+}
