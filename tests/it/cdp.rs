@@ -187,6 +187,26 @@ impl Cdp {
         self.wait_end(Duration::from_secs(5))
     }
 
+    /// Writes bytes past the protocol.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn raw(&mut self, bytes: &[u8]) -> Result<(), String> {
+        use std::io::Write as _;
+        self.socket.get_mut().write_all(bytes).map_err(|e| format!("raw bytes: {e}"))
+    }
+
+    /// Ends TCP with a reset.
+    ///
+    /// # Errors
+    /// When the socket cannot be told to.
+    pub fn reset(self) -> Result<(), String> {
+        let now = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+        let socket = self.socket.get_ref();
+        nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::Linger, &now)
+            .map_err(|e| format!("linger: {e}"))
+    }
+
     /// The raw stream, for faults: dropping it ends TCP without a Close frame.
     pub fn into_stream(self) -> TcpStream {
         self.socket.get_ref().try_clone().expect("a socket can be cloned")

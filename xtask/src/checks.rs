@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::{cmd, progress, setup, tidy, tools};
+use crate::{chaos, cmd, progress, setup, tidy, tools};
 
 /// Sets up, builds what the tests start, and runs them all; `arguments` go to the test runner.
 ///
@@ -41,6 +41,8 @@ pub(crate) fn ci() -> Result<()> {
     model_check()?;
     build_tests()?;
     doc_tests()?;
+    // A fixed seed: the same change gets the same faults.
+    chaos::built(&["--seed".to_owned(), "1".to_owned()])?;
     run_tests(&[])
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod chaos;
 mod checks;
 mod cmd;
 mod demo;
@@ -35,6 +36,13 @@ enum Task {
     Demo,
     /// Measures, against a baseline in the same run
     Bench(bench::Arguments),
+    /// Injects faults from a seed into real daemons and compares what they report with what was done
+    ///
+    /// --seed N --sessions N --minutes M --profile quick|full
+    Chaos {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Sets up, builds, and runs every test; arguments go to the test runner
     Test {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -68,6 +76,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Up => return up::run(),
         Task::Demo => return demo::run(),
         Task::Bench(arguments) => bench::run(&arguments)?,
+        Task::Chaos { arguments } => chaos::run(&arguments)?,
         Task::Test { arguments } => checks::test(&arguments)?,
         Task::Ci => checks::ci()?,
         Task::Tidy => tidy::run()?,

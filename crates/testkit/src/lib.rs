@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 #[cfg(feature = "daemon")]
+pub mod census;
+#[cfg(feature = "daemon")]
 pub mod daemon;
 #[cfg(feature = "fake-driver")]
 pub mod fake_driver;

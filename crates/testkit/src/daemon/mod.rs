@@ -24,6 +24,7 @@ use crate::procs::{self, Proc};
 const READY_LIMIT: Duration = Duration::from_secs(20);
 
 /// What to start.
+#[derive(Clone)]
 pub struct Options {
     binary: PathBuf,
     args: Vec<String>,
