@@ -4,6 +4,7 @@ pub mod feed;
 pub mod http;
 pub mod listener;
 pub mod log;
+pub mod registry;
 pub mod session;
 pub mod sse;
 

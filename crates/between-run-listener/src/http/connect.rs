@@ -198,6 +198,9 @@ impl Connector {
                     set_timers(&tcp);
                     return Ok(tcp);
                 }
+                Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
+                    reason = Reason::ConnectTimeout;
+                }
                 Ok(Err(error)) => reason = io_reason(&error),
                 Err(_) => reason = Reason::ConnectTimeout,
             }

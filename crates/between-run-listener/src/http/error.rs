@@ -112,9 +112,10 @@ pub(super) fn io_reason(error: &io::Error) -> Reason {
         | Kind::ConnectionAborted
         | Kind::BrokenPipe
         | Kind::UnexpectedEof => Reason::Reset,
-        Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => Reason::Unreachable,
-        // The kernel gave up: keep-alive probes or sent bytes found no answer.
-        Kind::TimedOut => Reason::ConnectTimeout,
+        // Timed out: keep-alive probes or sent bytes found no answer.
+        Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown | Kind::TimedOut => {
+            Reason::Unreachable
+        }
         _ => Reason::Io,
     }
 }

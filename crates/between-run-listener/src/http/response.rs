@@ -67,6 +67,14 @@ impl Body {
         }
     }
 
+    /// The next piece of those that have come already, without reading on.
+    ///
+    /// # Errors
+    /// What came is not HTTP.
+    pub fn ready_chunk(&mut self) -> Result<Option<Bytes>, SendError> {
+        Ok(self.framing.next_piece(&mut self.came)?)
+    }
+
     /// The whole body.
     ///
     /// # Errors

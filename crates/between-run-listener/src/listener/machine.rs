@@ -122,15 +122,14 @@ pub enum Input {
     Opened,
     /// The attempt failed.
     Failed(Failure),
-    /// Bytes came.
+    /// Bytes came, and the session has taken what was in them: reading goes on. So the idle timeout
+    /// begins again here, and does not run while the session keeps us from reading.
     Bytes {
         /// How much of an oversize event has been skipped so far; 0 outside of one.
         skipped: u64,
     },
     /// An event was dispatched, or one that was too large has ended.
     Event,
-    /// The session has taken what was read, and reading goes on.
-    Resumed,
     /// The runner's `retry` field.
     Retry(Duration),
     /// The stream ended.
@@ -244,7 +243,6 @@ impl Machine {
                 State::Connecting { .. },
                 Input::Bytes { .. }
                 | Input::Event
-                | Input::Resumed
                 | Input::Retry(_)
                 | Input::Ended(_)
                 | Input::Timer
@@ -268,11 +266,6 @@ impl Machine {
             }
             (State::Streaming { .. }, Input::Event) => {
                 self.progress();
-                Action::Nothing
-            }
-            // The runner could not have been heard while we did not read.
-            (State::Streaming { .. }, Input::Resumed) => {
-                self.last_byte = Some(now);
                 Action::Nothing
             }
             (State::Streaming { .. }, Input::Retry(asked)) => {
@@ -315,7 +308,6 @@ impl Machine {
                 | Input::Failed(_)
                 | Input::Bytes { .. }
                 | Input::Event
-                | Input::Resumed
                 | Input::Retry(_)
                 | Input::Ended(_),
             ) => Action::Nothing,

@@ -1,12 +1,38 @@
 //! One listener: it connects to a session's runner, reads its event stream and connects again.
+//!
+//! [`Machine`] decides, without a clock or a socket; the task around it does what it says, with one
+//! socket and one timer at a time. [`Registry`](crate::registry::Registry) starts and ends them.
 
+mod board;
 mod machine;
 mod reason;
+mod task;
 
+use std::sync::Arc;
 use std::time::Instant;
+
+use crate::feed::Feed;
+use crate::http::Target;
+use crate::sse::Limits;
+
+pub(crate) use board::Board;
+pub(crate) use task::Task;
 
 pub use machine::{Action, Failure, Input, Machine, Rules, State};
 pub use reason::{GiveUp, Reason};
+
+/// What one listener reads, and for whom.
+#[derive(Clone)]
+pub struct Setup {
+    /// Where the stream is.
+    pub target: Target,
+    /// When to connect, wait and give up.
+    pub rules: Rules,
+    /// How large an event may be.
+    pub limits: Limits,
+    /// Who takes what is read.
+    pub feed: Arc<dyn Feed>,
+}
 
 /// Where a listener stands, for people and for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +49,8 @@ pub struct Status {
     pub reason: Option<Reason>,
     /// When the last byte came.
     pub last_byte: Option<Instant>,
+    /// When the last event came; heartbeats do not count.
+    pub last_event: Option<Instant>,
     /// What it has read so far.
     pub counts: Counts,
 }

@@ -212,9 +212,9 @@ fn silence_for_the_idle_timeout_ends_the_stream_and_not_before() {
 fn the_idle_timeout_does_not_run_while_the_session_is_not_taking_events() {
     let (mut machine, now) = default();
     machine.handle(Input::Opened, now, 0);
-    machine.handle(Input::Bytes { skipped: 0 }, now, 0);
+    // Read long ago, but taken only now.
     let later = now + 1000 * SECOND;
-    machine.handle(Input::Resumed, later, 0);
+    machine.handle(Input::Bytes { skipped: 0 }, later, 0);
     assert_eq!(machine.handle(Input::Timer, later, 0), Action::Nothing);
     assert_eq!(machine.deadline(), Some(later + 90 * SECOND));
 }
