@@ -37,6 +37,12 @@ const HEADLESS_SHELL: Need = Need {
 };
 const NPM: Need = Need { what: "npm", places: &["npm"], package: "npm" };
 
+/// The proxies that the relay is measured beside. Nothing else needs them.
+const PROXIES: [Need; 2] = [
+    Need { what: "haproxy", places: &["/usr/sbin/haproxy", "haproxy"], package: "haproxy" },
+    Need { what: "nginx", places: &["/usr/sbin/nginx", "nginx"], package: "nginx-light" },
+];
+
 impl Need {
     fn found(&self) -> Option<PathBuf> {
         self.places.iter().find_map(|place| match Path::new(place) {
@@ -61,6 +67,25 @@ pub(crate) fn all() -> Result<()> {
 /// As [`all`].
 pub(crate) fn browsers() -> Result<()> {
     programs("set up browsers", &[CHROMIUM, HEADLESS_SHELL])
+}
+
+/// The proxies to measure beside, by name; installs them where it may, else leaves them out and says
+/// so. A service that their packages start is stopped again.
+///
+/// # Errors
+/// When such a service cannot be stopped.
+pub(crate) fn proxies() -> Result<Vec<(&'static str, PathBuf)>> {
+    progress::step("set up HAProxy and nginx", || {
+        for need in PROXIES.iter().filter(|need| need.found().is_none()) {
+            if let Err(e) = install(&[need]) {
+                progress::note(&format!("{} is left out: {e:#}", need.what));
+            } else if Path::new("/run/systemd/system").is_dir() {
+                let mut stop = cmd::command("systemctl", &["disable", "--now", need.what]);
+                cmd::run(&mut stop, "stop the service by hand")?;
+            }
+        }
+        Ok(PROXIES.iter().filter_map(|need| Some((need.what, need.found()?))).collect())
+    })
 }
 
 fn programs(title: &str, needs: &[Need]) -> Result<()> {

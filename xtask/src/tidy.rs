@@ -96,7 +96,7 @@ impl Member {
 
 /// The packages by name.
 fn members(root: &Path) -> Result<BTreeMap<String, Member>> {
-    let mut folders: Vec<PathBuf> = vec!["tests".into(), "xtask".into()];
+    let mut folders: Vec<PathBuf> = vec!["fuzz".into(), "tests".into(), "xtask".into()];
     for entry in fs::read_dir(root.join("crates")).context("crates/ cannot be read")? {
         folders.push(Path::new("crates").join(entry?.file_name()));
     }

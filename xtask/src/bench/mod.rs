@@ -10,6 +10,7 @@ mod criterion;
 mod disturbance;
 mod figure;
 mod gate;
+mod relay;
 mod run;
 mod sandbox;
 mod stats;
@@ -24,7 +25,7 @@ use run::Run;
 use crate::progress;
 
 /// Every bench, in the order in which `all` takes them.
-const BENCHES: &[&Bench] = &[&sandbox::BENCH, &gate::BENCH];
+const BENCHES: &[&Bench] = &[&relay::BENCH, &sandbox::BENCH, &gate::BENCH];
 
 /// One subject that can be measured.
 struct Bench {

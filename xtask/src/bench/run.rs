@@ -89,6 +89,23 @@ impl Run {
         cmd::output(command.args(arguments).stderr(Stdio::inherit()))
     }
 
+    /// Builds one of cargo's bench targets without running it, and gives its path.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub(crate) fn bench_binary(&self, package: &str, bench: &str) -> Result<PathBuf> {
+        let arguments = ["bench", "--locked", "--no-run", "-p", package, "--bench", bench];
+        let mut command = cmd::cargo(&arguments);
+        let said = cmd::output(
+            command.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit()),
+        )?;
+        said.lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter(|message| message["target"]["name"] == bench)
+            .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+            .with_context(|| format!("cargo names no executable of the bench {bench}"))
+    }
+
     /// Takes one sample. If other processes were busy meanwhile, takes it again, within bounds, and
     /// keeps the one that was disturbed least.
     ///

@@ -30,13 +30,13 @@ const UNFINISHED: [&str; 2] = [concat!("todo", "!"), concat!("unimplemented", "!
 /// An ignored test without a reason, spelled so that this file does not contain it.
 const IGNORED: &str = concat!("#[", "ignore]");
 
-/// The sources below `crates/`, `tests/` and `xtask/`.
+/// The sources below `crates/`, `fuzz/`, `tests/` and `xtask/`.
 ///
 /// # Errors
 /// When a folder or file cannot be read.
 pub(super) fn read(root: &Path) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
-    for folder in ["crates", "tests", "xtask"] {
+    for folder in ["crates", "fuzz", "tests", "xtask"] {
         walk(root, &root.join(folder), &mut sources)?;
     }
     sources.sort();

@@ -1,154 +1,107 @@
-//! Clients that send a message and wait for its echo, and the server that echoes.
+//! Clients that send a message and wait for its echo.
 
-use crate::proxy::Proxy;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use crate::message::{Messages, read_head};
+use crate::peer::Peer;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// What one proxy did in one round.
-#[derive(Debug, Clone)]
-pub(crate) struct Round {
-    pub(crate) messages: usize,
-    pub(crate) elapsed: Duration,
-    pub(crate) cpu: Duration,
-    pub(crate) p50: Duration,
-    pub(crate) p99: Duration,
+const UPGRADE: &[u8] = b"GET /devtools/browser/a HTTP/1.1\r\nHost: 127.0.0.1\r\n\
+    Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+struct Client {
+    stream: TcpStream,
+    question: Messages,
+    answer: Messages,
+    next: u64,
+    buf: Vec<u8>,
 }
 
-/// A frame as a client sends it, or as a server does.
-fn frame(size: usize, masked: bool) -> Vec<u8> {
-    let mask = if masked { 0x80 } else { 0 };
-    let mut frame = vec![0x81];
-    match size {
-        0..126 => frame.push(mask | size as u8),
-        126..65_536 => {
-            frame.push(mask | 126);
-            frame.extend((size as u16).to_be_bytes());
-        }
-        _ => {
-            frame.push(mask | 127);
-            frame.extend((size as u64).to_be_bytes());
-        }
-    }
-    if masked {
-        frame.extend([0; 4]);
-    }
-    frame.resize(frame.len() + size, b'x');
-    frame
-}
-
-/// Answers each frame of a known size with one of the same size.
-pub(crate) struct Echo {
-    listener: TcpListener,
-    size: usize,
-}
-
-impl Echo {
-    pub(crate) async fn start(size: usize) -> Self {
-        Self { listener: TcpListener::bind("127.0.0.1:0").await.expect("a port"), size }
+impl Client {
+    async fn connect(peer: &Peer, size: usize) -> Self {
+        let mut stream = TcpStream::connect(peer.address).await.expect("the proxy accepts");
+        crate::tune(&stream);
+        stream.write_all(UPGRADE).await.expect("the proxy reads");
+        let head = read_head(&mut stream).await.expect("an answer to the upgrade");
+        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+        let (question, answer) = (Messages::new(size, true), Messages::new(size, false));
+        Self { stream, question, answer, next: 0, buf: Vec::new() }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.listener.local_addr().expect("an address")
-    }
-
-    pub(crate) async fn serve(&mut self) {
-        let answer: Arc<[u8]> = frame(self.size, false).into();
-        let asked = frame(self.size, true).len();
-        let mut connections = JoinSet::new();
-        loop {
-            let (mut stream, _) = self.listener.accept().await.expect("a connection");
-            crate::tune(&stream);
-            while connections.try_join_next().is_some() {}
-            let answer = Arc::clone(&answer);
-            connections.spawn(async move {
-                let mut buf = vec![0; asked.min(256 * 1024)];
-                while take(&mut stream, &mut buf, asked).await {
-                    if stream.write_all(&answer).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
+    async fn once(&mut self) {
+        let number = self.next;
+        self.next += 1;
+        self.question.send(&mut self.stream, number).await.expect("the proxy reads");
+        let echoed = self.answer.receive(&mut self.stream, number, &mut self.buf).await;
+        assert!(echoed.expect("the proxy writes"), "the proxy ended the session");
     }
 }
 
-/// Reads `len` bytes away; whether they came.
-async fn take(stream: &mut TcpStream, buf: &mut [u8], len: usize) -> bool {
-    let mut left = len;
-    while left > 0 {
-        let room = buf.len().min(left);
-        match stream.read(&mut buf[..room]).await {
-            Ok(0) | Err(_) => return false,
-            Ok(n) => left -= n,
-        }
-    }
-    true
-}
-
-/// Loads a proxy for a while.
+/// Loads a proxy for a while; what it did, as JSON.
 pub(crate) async fn round(
-    proxy: &mut Proxy,
+    peer: &Peer,
     size: usize,
     connections: usize,
     window: Duration,
-) -> Round {
-    let (question, answer): (Arc<[u8]>, _) = (frame(size, true).into(), frame(size, false).len());
-    let mut streams = Vec::new();
+) -> String {
+    let mut ready = Vec::new();
     for _ in 0..connections {
-        let stream = TcpStream::connect(proxy.address()).await.expect("the proxy");
-        crate::tune(&stream);
-        streams.push(stream);
+        let mut client = Client::connect(peer, size).await;
+        // The first message of each connection is not measured.
+        client.once().await;
+        ready.push(client);
     }
-    let mut clients = JoinSet::new();
-    // The first message of each connection is not measured.
-    for stream in &mut streams {
-        stream.write_all(&question).await.expect("the proxy reads");
-        assert!(take(stream, &mut vec![0; 256 * 1024], answer).await, "the echo comes back");
-    }
-    let before = proxy.usage();
+    let before = peer.cpu();
     let start = Instant::now();
-    for mut stream in streams {
-        let question = Arc::clone(&question);
+    let mut clients = JoinSet::new();
+    for mut client in ready {
         clients.spawn(async move {
             let mut times = Vec::new();
-            let mut buf = vec![0; answer.min(256 * 1024)];
             while start.elapsed() < window {
                 let sent = Instant::now();
-                stream.write_all(&question).await.expect("the proxy reads");
-                assert!(take(&mut stream, &mut buf, answer).await, "the echo comes back");
+                client.once().await;
                 times.push(sent.elapsed());
             }
-            (times, stream)
+            (times, client)
         });
     }
     // Connections are closed only after the usage is read.
     let (mut times, mut open) = (Vec::new(), Vec::new());
-    while let Some(client) = clients.join_next().await {
-        let (some, stream) = client.expect("a client");
+    while let Some(ended) = clients.join_next().await {
+        let (some, client) = ended.expect("every echo as it was sent");
         times.extend(some);
-        open.push(stream);
+        open.push(client);
     }
     let elapsed = start.elapsed();
-    let cpu = proxy.usage().cpu - before.cpu;
+    let cpu = peer.cpu() - before;
     times.sort_unstable();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    Round { messages: times.len(), elapsed, cpu, p50: at(0.5), p99: at(0.99) }
+    let at = |share: f64| micros(times[((times.len() - 1) as f64 * share) as usize]);
+    format!(
+        r#"{{"messages":{},"elapsed_us":{},"cpu_us":{},"p50_us":{},"p99_us":{}}}"#,
+        times.len(),
+        micros(elapsed),
+        micros(cpu),
+        at(0.5),
+        at(0.99)
+    )
 }
 
-/// Opens sessions that carry one message each and stay.
-pub(crate) async fn open(proxy: &Proxy, size: usize, sessions: usize) -> Vec<TcpStream> {
-    let (question, answer) = (frame(size, true), frame(size, false).len());
+/// Opens sessions that carry one message each and stay; what they hold, as JSON.
+pub(crate) async fn idle(peer: &Peer, size: usize, sessions: usize) -> String {
+    let before = peer.memory();
     let mut open = Vec::new();
-    let mut buf = vec![0; 256 * 1024];
     for _ in 0..sessions {
-        let mut stream = TcpStream::connect(proxy.address()).await.expect("the proxy");
-        stream.write_all(&question).await.expect("the proxy reads");
-        assert!(take(&mut stream, &mut buf, answer).await, "the echo comes back");
-        open.push(stream);
+        let mut client = Client::connect(peer, size).await;
+        client.once().await;
+        client.buf = Vec::new();
+        open.push(client.stream);
     }
-    open
+    let bytes = peer.memory().saturating_sub(before) as f64 / sessions as f64;
+    format!(r#"{{"bytes_a_session":{bytes}}}"#)
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
 }
