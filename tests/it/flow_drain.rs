@@ -10,6 +10,7 @@ crate::facts! {
     sigterm_serves_what_lives_refuses_what_is_new_and_closes_at_the_deadline,
     sigterm_ends_at_once_when_nothing_lives,
     a_second_signal_forces,
+    a_quiet_drain_lets_each_session_finish_its_command_and_ends_what_nobody_uses,
     an_operator_drain_refuses_creates_and_can_be_undone,
 }
 
@@ -98,6 +99,57 @@ fn a_second_signal_forces() -> Outcome {
     must!(ends.len() == 1 && ends[0]["data"]["detail"] == "forced_stop", "{ends:?}");
     let forced = events.of("drain_forced");
     must!(forced.len() == 1 && forced[0]["data"]["cause"] == "second_signal", "{forced:?}");
+    daemon.assert_nothing_left(Duration::from_secs(2))
+}
+
+fn a_quiet_drain_lets_each_session_finish_its_command_and_ends_what_nobody_uses() -> Outcome {
+    let mut daemon = daemon()
+        .env("LOCKKEEPER_CDP_DRAIN", "quiet")
+        .env("LOCKKEEPER_CDP_QUIET", "1s")
+        .env("LOCKKEEPER_SHUTDOWN_DRAIN_TIMEOUT", "5min")
+        .start()?;
+    let idle = daemon.create(&json!({ "id": "idle" }))?;
+    daemon.create(&json!({ "id": "busy" }))?;
+    daemon.create(&json!({ "id": "unused" }))?;
+    let events = daemon.events()?;
+    let mut idle = Cdp::open(idle["ws_url"].as_str().unwrap_or_default())?;
+    let list = daemon.call("GET", "/sandboxes/busy/json/list", None)?;
+    let page = list.body[0]["webSocketDebuggerUrl"].as_str().unwrap_or_default().to_owned();
+    let mut busy = Cdp::open(&page)?;
+    daemon.remember();
+    daemon.signal(Signal::SIGTERM);
+
+    // Never quiet for a second until the idle one is closed: the drain looks at sessions by now.
+    let until = Instant::now() + EXIT;
+    let end = loop {
+        busy.command("Runtime.evaluate", &json!({ "expression": "1" }))?;
+        match idle.wait_end(Duration::from_millis(50)) {
+            Ok(end) => break end,
+            Err(open) => must!(Instant::now() < until, "{open}"),
+        }
+    };
+    must!(end == Ended::Close(1001, "node draining".into()), "the client saw {end:?}");
+    let slow = "new Promise(done => setTimeout(() => done(42), 3000))";
+    let params = json!({ "expression": slow, "awaitPromise": true });
+    let answer = busy.command("Runtime.evaluate", &params)?;
+    must!(answer["result"]["value"] == 42, "{answer}");
+    let late = Cdp::open_with(&page, &[]).err().map(|refused| refused.status());
+    must!(late == Some(503), "a new session was answered {late:?}");
+    let end = busy.wait_end(EXIT)?;
+    must!(end == Ended::Close(1001, "node draining".into()), "the client saw {end:?}");
+
+    let status = daemon.wait_exit(EXIT)?;
+    must!(status.success(), "the daemon ended with {status}:\n{}", daemon.log());
+    events.wait_end(Duration::from_secs(2))?;
+    let ends = events.of("cdp_disconnect");
+    let quiet = |end: &serde_json::Value| {
+        end["data"]["detail"] == "node_drain" && end["data"]["quiet_end"] == "quiet"
+    };
+    must!(ends.len() == 2 && ends.iter().all(quiet), "the sessions ended as {ends:?}");
+    let stopped = events.of("sandbox_stopped");
+    must!(stopped.len() == 3, "{stopped:?}");
+    must!(stopped.iter().all(|e| e["data"]["stop_reason"] == "node_drain"), "{stopped:?}");
+    must!(events.of("drain_forced").is_empty(), "{:?}", events.of("drain_forced"));
     daemon.assert_nothing_left(Duration::from_secs(2))
 }
 

@@ -1,7 +1,8 @@
 //! The end of the sessions as the shutdown walks it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use devtoolsproxy::Edge;
 use draingate::{Gate, Keeper};
@@ -17,6 +18,11 @@ pub(crate) struct Sessions {
     gate: Gate,
     stop: watch::Sender<Option<ContextDetail>>,
     edge: Arc<Edge>,
+    /// How long sessions are let be before each is closed in its first quiet moment; `None`: all
+    /// are closed at once.
+    quiet_after: Option<Duration>,
+    /// When the drain is forced, known when it begins.
+    deadline: OnceLock<Option<Instant>>,
     at_first: AtomicU64,
 }
 
@@ -26,9 +32,10 @@ impl Sessions {
         keeper: Keeper,
         stop: watch::Sender<Option<ContextDetail>>,
         edge: Arc<Edge>,
+        quiet_after: Option<Duration>,
     ) -> Self {
-        let gate = keeper.gate();
-        Self { keeper, gate, stop, edge, at_first: AtomicU64::new(0) }
+        let (gate, deadline) = (keeper.gate(), OnceLock::new());
+        Self { keeper, gate, stop, edge, quiet_after, deadline, at_first: AtomicU64::new(0) }
     }
 
     fn open(&self) -> u64 {
@@ -51,7 +58,8 @@ impl DrainPhases for Sessions {
         false
     }
 
-    fn close_server_gate(&self, _: Option<Instant>) {
+    fn close_server_gate(&self, deadline: Option<Instant>) {
+        self.deadline.get_or_init(|| deadline);
         if self.keeper.begin_drain() {
             self.at_first.store(self.open(), Ordering::Relaxed);
         }
@@ -61,10 +69,19 @@ impl DrainPhases for Sessions {
         Box::pin(std::future::ready(()))
     }
 
-    /// Sessions have no end of their own to wait for, so all of them are told at once.
+    /// Sessions have no end of their own to wait for, so all of them are told at once, or each in its
+    /// first quiet moment.
     fn wait_live(&self) -> BoxFuture<'_, ()> {
-        self.tell(ContextDetail::NodeDrain);
-        Box::pin(self.gate.drained())
+        let Some(after) = self.quiet_after else {
+            self.tell(ContextDetail::NodeDrain);
+            return Box::pin(self.gate.drained());
+        };
+        Box::pin(async move {
+            if self.gate.drained_or(tokio::time::sleep(after)).await.is_err() {
+                self.edge.stop_when_quiet(self.deadline.get().copied().flatten());
+                self.gate.drained().await;
+            }
+        })
     }
 
     fn force_stop(&self, cause: ForceCause, _: Faults) -> BoxFuture<'_, ()> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use devtoolsproxy::EdgeSettings;
 use service::settings::shared::{
-    self, ADMIN_LISTEN, CLOSE_TIMEOUT, FORCE_STOP, FORCE_STOP_TIMEOUT, PUBLIC_URL, TOKEN,
-    TRUSTED_PROXIES,
+    self, ADMIN_LISTEN, CDP_DRAIN_AFTER, CDP_QUIET, CLOSE_TIMEOUT, FORCE_STOP, FORCE_STOP_TIMEOUT,
+    PUBLIC_URL, TOKEN, TRUSTED_PROXIES,
 };
 use service::settings::{Environment, Finding, Key, OptionalKey, Table, Values};
 use service::shutdown::ShutdownSettings;
@@ -31,6 +31,13 @@ static SHUTDOWN_DRAIN_TIMEOUT: Key<Duration> = Key::new(
 )
 .range("1ms", "10m")
 .unprefixed();
+static CDP_DRAIN: Key<String> = Key::new(
+    "CDP_DRAIN",
+    "now",
+    "When a shutdown closes sessions: now, or each in its first moment without an unanswered command \
+     (quiet), and at SHUTDOWN_DRAIN_TIMEOUT in any case.",
+)
+.choices(&["now", "quiet"]);
 static SANDBOX_ID: Key<SandboxId> =
     Key::new("SANDBOX_ID", "browser", "Names the browser in addresses and events.");
 static NODE_ID: OptionalKey<String> =
@@ -144,6 +151,9 @@ pub(crate) fn table() -> Table {
             "Shutdown",
             [
                 SHUTDOWN_DRAIN_TIMEOUT.setting(),
+                CDP_DRAIN.setting(),
+                CDP_DRAIN_AFTER.setting(),
+                CDP_QUIET.setting(),
                 FORCE_STOP.setting(),
                 FORCE_STOP_TIMEOUT.setting(),
                 CLOSE_TIMEOUT.setting(),
@@ -281,6 +291,7 @@ pub(crate) fn edge(values: &Values) -> EdgeSettings {
     let sessions = usize::try_from(values.get(&MAX_SESSIONS)).unwrap_or(usize::MAX);
     (settings.sessions_per_sandbox, settings.sessions_total) = (sessions, sessions);
     settings.waits.confirm = values.get(&RESTART_WAIT);
+    settings.relay.quiet_for = values.get(&CDP_QUIET);
     settings.dial.hold_max = values.get(&HOLD_MAX);
     settings.dial.total = settings.dial.hold_max + settings.dial.dial_window;
     // Both are read twice, by the parsers of two libraries that know nothing of each other.
@@ -290,6 +301,12 @@ pub(crate) fn edge(values: &Values) -> EdgeSettings {
     settings.trusted_proxies =
         proxies.iter().filter_map(|network| network.to_string().parse().ok()).collect();
     settings
+}
+
+/// How long a shutdown lets sessions be before it closes them in their quiet moments; `None`: it
+/// closes them at once.
+pub(crate) fn quiet_after(values: &Values) -> Option<Duration> {
+    (values.get(&CDP_DRAIN) == "quiet").then(|| values.get(&CDP_DRAIN_AFTER))
 }
 
 /// How the end goes. Nothing is announced: nobody chooses between several of these, and whoever

@@ -145,7 +145,12 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         .signals(signals)
         .metrics(drains)
         .observer(publish_to(telemetry))
-        .drain(Arc::new(Sessions::new(keeper, stop, Arc::clone(&edge))))
+        .drain(Arc::new(Sessions::new(
+            keeper,
+            stop,
+            Arc::clone(&edge),
+            settings::quiet_after(values),
+        )))
         .closer("events", CLOSE, move |until| async move {
             let report = events.close(until.saturating_duration_since(Instant::now())).await;
             if report.clean && report.left == 0 {

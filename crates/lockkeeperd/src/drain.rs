@@ -1,7 +1,10 @@
 //! The node's drain as the shutdown walks it.
 
+use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use devtoolsproxy::Edge;
 use orchestrator::node::NodeStatus;
 use orchestrator::{ForceReason, Orchestrator};
 use service::BoxFuture;
@@ -14,6 +17,21 @@ pub(crate) struct Node {
     pub(crate) orchestrator: Orchestrator,
     /// How long a forced end may clean up.
     pub(crate) force: Duration,
+    pub(crate) edge: Arc<Edge>,
+    /// How long sessions are let be before each is closed in its first quiet moment; `None`: they
+    /// are not closed before the deadline.
+    pub(crate) quiet_after: Option<Duration>,
+    /// When the drain is forced, known when it begins.
+    pub(crate) deadline: OnceLock<Option<Instant>>,
+}
+
+impl Node {
+    /// Closes sessions in their quiet moments, and ends the sandboxes that have none left.
+    async fn wait_quiet(&self, after: Duration) {
+        tokio::time::sleep(after).await;
+        self.edge.stop_when_quiet(self.deadline.get().copied().flatten());
+        self.orchestrator.end_unused().await;
+    }
 }
 
 impl DrainPhases for Node {
@@ -26,6 +44,7 @@ impl DrainPhases for Node {
     }
 
     fn close_server_gate(&self, deadline: Option<Instant>) {
+        self.deadline.get_or_init(|| deadline);
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         self.orchestrator.begin_server_drain(left);
     }
@@ -43,7 +62,22 @@ impl DrainPhases for Node {
     }
 
     fn wait_live(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.orchestrator.wait_live_empty())
+        Box::pin(async {
+            match self.quiet_after {
+                None => self.orchestrator.wait_live_empty().await,
+                Some(after) => {
+                    let quiet = async {
+                        self.wait_quiet(after).await;
+                        std::future::pending::<Infallible>().await
+                    };
+                    tokio::select! {
+                        biased;
+                        () = self.orchestrator.wait_live_empty() => {}
+                        never = quiet => match never {},
+                    }
+                }
+            }
+        })
     }
 
     fn wait_cleanup(&self) -> BoxFuture<'_, ()> {

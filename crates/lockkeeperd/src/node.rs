@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -141,6 +141,9 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         .drain(Arc::new(Node {
             orchestrator: orchestrator.clone(),
             force: shared::shutdown_settings(values).force,
+            edge: Arc::clone(&edge),
+            quiet_after: settings::quiet_after(values),
+            deadline: OnceLock::new(),
         }))
         .closer("state folder", CLOSE, move |_| async move {
             lock.release();
@@ -233,11 +236,12 @@ fn edge(
     // Both were read by the settings in the same form, so nothing is lost in between.
     let public_url = values.find(&PUBLIC_URL).and_then(|url| url.show().parse().ok());
     let proxies = values.get(&TRUSTED_PROXIES);
-    let settings = EdgeSettings {
+    let mut settings = EdgeSettings {
         public_url,
         trusted_proxies: proxies.iter().filter_map(|network| network.show().parse().ok()).collect(),
         ..EdgeSettings::default()
     };
+    settings.relay.quiet_for = settings::quiet_for(values);
     Edge::new(
         Arc::new(Sandboxes(orchestrator.clone())),
         Arc::new(Guard { access: guard, subdomains_of: settings::subdomains_of(values) }),

@@ -14,7 +14,9 @@ use orchestrator::driver::Flavour;
 use orchestrator::process::{CgroupMode, Limits, ProcessConfig, Search};
 use orchestrator::{Config, Template};
 use service::access::{AccessMetrics, AccessSettings};
-use service::settings::shared::{self, BODY_LIMIT, SHUTDOWN_DRAIN_TIMEOUT};
+use service::settings::shared::{
+    self, BODY_LIMIT, CDP_DRAIN_AFTER, CDP_QUIET, SHUTDOWN_DRAIN_TIMEOUT,
+};
 use service::settings::{Environment, Finding, Key, OptionalKey, Size, Table, Values};
 use telemetry::tracing_setup::{Format, InitError};
 
@@ -90,6 +92,14 @@ static MIN_FREE_DISK: Key<Size> = Key::new(
 static STOP_GRACE: Key<Duration> =
     Key::new("STOP_GRACE", "10s", "How long a browser has between SIGTERM and SIGKILL.")
         .range("100ms", "5m");
+static CDP_DRAIN: Key<String> = Key::new(
+    "CDP_DRAIN",
+    "wait",
+    "What a shutdown does about sandboxes that live: wait for the end of each, or close each session \
+     with 1001 in its first moment without an unanswered command (quiet) and end a sandbox that has \
+     none left.",
+)
+.choices(&["wait", "quiet"]);
 static CRASH_MAX: Key<u64> =
     Key::new("CRASH_MAX", "5", "Crashes within CRASH_WINDOW that end a sandbox.")
         .range("1", "1000");
@@ -160,6 +170,10 @@ pub(crate) fn table() -> Table {
             ],
         )
         .group("Addresses of sandboxes", [SANDBOX_PORTS.setting(), SUBDOMAINS_OF.setting()])
+        .group(
+            "Sessions in a drain",
+            [CDP_DRAIN.setting(), CDP_DRAIN_AFTER.setting(), CDP_QUIET.setting()],
+        )
         .section("templates", templates::REASON)
         .rule([DEFAULT_TTL.setting(), MAX_TTL.setting()], ttl_fits)
         .rule([MAX_TTL.setting(), ALLOW_NO_SANDBOX.setting()], templates_are_right)
@@ -254,6 +268,17 @@ pub(crate) fn node_id(values: &Values) -> String {
         let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         host.filter(|name| !name.is_empty()).unwrap_or_else(|| "local".to_owned())
     })
+}
+
+/// How long a shutdown lets sessions be before it closes them in their quiet moments; `None`: it
+/// does not.
+pub(crate) fn quiet_after(values: &Values) -> Option<Duration> {
+    (values.get(&CDP_DRAIN) == "quiet").then(|| values.get(&CDP_DRAIN_AFTER))
+}
+
+/// How long nothing may pass for a moment to be quiet.
+pub(crate) fn quiet_for(values: &Values) -> Duration {
+    values.get(&CDP_QUIET)
 }
 
 /// The range of the sandboxes' own ports, if they have any.

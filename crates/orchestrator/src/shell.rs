@@ -12,6 +12,7 @@ mod events;
 mod force;
 mod handles;
 mod lookup;
+mod quiet;
 mod requests;
 mod snapshot;
 mod start;

@@ -162,6 +162,42 @@ pub(crate) fn sigterm_closes_every_session_with_1001_and_exits_with_0() -> Outco
     Ok(())
 }
 
+pub(crate) fn a_quiet_drain_closes_what_is_never_quiet_at_its_deadline() -> Outcome {
+    let supervisor = Supervisor::new().map_err(text)?;
+    let _browser = supervisor.start().map_err(text)?;
+    let settings = [
+        ("LOCKKEEPER_CDP_DRAIN", "quiet"),
+        ("LOCKKEEPER_CDP_QUIET", "1s"),
+        ("LOCKKEEPER_SHUTDOWN_DRAIN_TIMEOUT", "4s"),
+    ];
+    let mut sidecar = beside(&supervisor, &settings)?;
+    let events = sidecar.events()?;
+    let mut idle = session(&sidecar.ws_base())?;
+    let mut busy = session(&sidecar.ws_base())?;
+    sidecar.signal(Signal::SIGTERM);
+    let asked = Instant::now();
+    let lost = loop {
+        if let Err(lost) = busy.command("Browser.getVersion", &json!({})) {
+            break lost;
+        }
+        must!(asked.elapsed() < PATIENCE, "it is served for ever");
+    };
+    let after = asked.elapsed();
+    must!(lost.contains("node draining"), "{lost}");
+    must!(after > Duration::from_millis(3500), "it was closed after only {after:?}");
+    let end = idle.wait_end(PATIENCE)?;
+    must!(end == Ended::Close(1001, "node draining".into()), "{end:?}");
+    let status = sidecar.wait_exit(PATIENCE)?;
+    must!(status.code() == Some(0), "{status}; its log:\n{}", sidecar.log());
+    events.wait_end(PATIENCE)?;
+    let ends = events.of("cdp_disconnect");
+    let words: Vec<_> =
+        ends.iter().map(|e| (&e["data"]["detail"], &e["data"]["quiet_end"])).collect();
+    let told = |word| words.contains(&(&json!("node_drain"), &json!(word)));
+    must!(words.len() == 2 && told("quiet") && told("deadline"), "{words:?}");
+    Ok(())
+}
+
 pub(crate) fn a_draining_sidecar_refuses_new_sockets_at_once() -> Outcome {
     let supervisor = Supervisor::new().map_err(text)?;
     let _browser = supervisor.start().map_err(text)?;

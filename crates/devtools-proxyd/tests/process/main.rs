@@ -38,6 +38,7 @@ const WITH_A_BROWSER: &[Fact] = facts![
     ends::a_browser_that_never_comes_back_is_unreachable,
     ends::sessions_leave_nothing_behind,
     ends::sigterm_closes_every_session_with_1001_and_exits_with_0,
+    ends::a_quiet_drain_closes_what_is_never_quiet_at_its_deadline,
     ends::a_draining_sidecar_refuses_new_sockets_at_once,
     ends::a_second_signal_forces_the_end,
     ends::force_stop_ends_sessions_without_a_drain,

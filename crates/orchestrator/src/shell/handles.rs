@@ -78,6 +78,8 @@ pub(super) struct Handles {
     pub(super) id_is_known: bool,
     /// Clients that wait for it to be ready. Changed under the lock only.
     pub(super) clients: AtomicU64,
+    /// Sessions have been told why they end. The gate may be closed before.
+    sessions_told: AtomicBool,
     sessions_cut: AtomicU64,
     end: Mutex<EndFacts>,
     end_told: AtomicBool,
@@ -104,6 +106,7 @@ impl Handles {
             detail: watch::Sender::new(None),
             id_is_known: false,
             clients: AtomicU64::new(0),
+            sessions_told: AtomicBool::new(false),
             sessions_cut: AtomicU64::new(0),
             end: Mutex::new(EndFacts::default()),
             end_told: AtomicBool::new(false),
@@ -156,7 +159,7 @@ impl Handles {
 
     /// Says why to the sessions, then lets no more in. Only the first call does anything.
     pub(super) fn end_sessions(&self, stop: &Stop) {
-        if self.gate.is_draining() {
+        if self.sessions_told.swap(true, Ordering::AcqRel) {
             return;
         }
         if let Some(detail) = session_detail(stop.reason) {

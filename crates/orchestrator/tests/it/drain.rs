@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lockkeeper_api::{NodeStatus, SandboxState};
-use orchestrator::OperatorDrain;
+use orchestrator::{ForceReason, OperatorDrain};
 use telemetry::words::ContextDetail;
 use testkit::fake_driver::{Act, Hold, Point};
 use tokio::time::Instant;
@@ -45,6 +45,34 @@ async fn blockers_are_named_with_their_sessions_and_their_end() {
     let counts = world.node.drain_counts();
     assert_eq!((counts.live, counts.starting, counts.sessions), (2, 0, 1));
     assert!(world.node.last_ends_by().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_can_end_each_sandbox_when_its_last_session_is_gone() {
+    let world = World::open().await;
+    for id in ["unused", "used", "held"] {
+        world.create(id).await.unwrap();
+    }
+    let session = world.node.live("used").unwrap().sessions.enter_owned().unwrap();
+    let held = world.node.live("held").unwrap();
+    let _stays = held.sessions.enter_owned().unwrap();
+    world.node.begin_server_drain(None);
+    let unused = world.node.end_unused();
+    tokio::pin!(unused);
+    assert!(tokio::time::timeout(secs(5), &mut unused).await.is_err());
+    assert_eq!(world.stop_reason("unused"), Some("node_drain"));
+    assert_eq!(world.stop_reason("used"), None);
+    assert!(world.node.live("used").unwrap().sessions.enter_owned().is_err(), "no session gets in");
+    drop(session);
+    assert!(tokio::time::timeout(secs(5), &mut unused).await.is_err());
+    assert_eq!(world.stop_reason("used"), Some("node_drain"));
+    // What is left is told why when the drain is forced, although its gate is closed already.
+    assert_eq!(*held.stop.borrow(), None);
+    world.node.force_stop(ForceReason::NodeDrain, secs(30), |_| {}).await;
+    assert_eq!(*held.stop.borrow(), Some(ContextDetail::NodeDrain));
+    let ends = world.events_of("sandbox_stopped").await;
+    let cut: Vec<_> = ends.iter().map(|end| end["data"]["sessions_cut"].clone()).collect();
+    assert_eq!(cut, [0, 0, 1], "{ends:?}");
 }
 
 #[tokio::test(start_paused = true)]

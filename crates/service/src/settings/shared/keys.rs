@@ -133,6 +133,22 @@ pub static SHUTDOWN_DRAIN_TIMEOUT: Key<Duration> = Key::new(
 .zero("waits for ever")
 .unprefixed();
 
+/// When a drain begins to close sessions.
+pub static CDP_DRAIN_AFTER: Key<Duration> = Key::new(
+    "CDP_DRAIN_AFTER",
+    "0",
+    "How long a drain with CDP_DRAIN = quiet lets sessions be before it begins to close them.",
+)
+.range("0", "365d");
+
+/// What a quiet moment is.
+pub static CDP_QUIET: Key<Duration> = Key::new(
+    "CDP_QUIET",
+    "250ms",
+    "How long nothing may pass for a moment to be quiet, with no command unanswered.",
+)
+.range("10ms", "1m");
+
 /// Do not wait at all.
 pub static FORCE_STOP: Key<bool> = Key::new(
     "FORCE_STOP",
