@@ -12,6 +12,7 @@ mod flow_clients;
 mod flow_drain;
 mod flow_ending;
 mod flow_events;
+mod flow_pool;
 mod flow_rest;
 mod flow_templates;
 
@@ -31,7 +32,7 @@ macro_rules! facts {
 
 fn main() {
     let arguments = Arguments::from_args();
-    let groups: [(&str, &[Fact]); 12] = [
+    let groups: [(&str, &[Fact]); 13] = [
         ("fault_browser", fault_browser::FACTS),
         ("fault_client", fault_client::FACTS),
         ("fault_daemon", fault_daemon::FACTS),
@@ -42,6 +43,7 @@ fn main() {
         ("flow_drain", flow_drain::FACTS),
         ("flow_ending", flow_ending::FACTS),
         ("flow_events", flow_events::FACTS),
+        ("flow_pool", flow_pool::FACTS),
         ("flow_rest", flow_rest::FACTS),
         ("flow_templates", flow_templates::FACTS),
     ];

@@ -10,7 +10,8 @@ mod time_span;
 pub use error::{ApiError, ErrorBody, ErrorFields, SandboxAfter};
 pub use fields::{Fields, Mistake, Mistakes, nearest};
 pub use node::{
-    Capacity, DrainRequest, DrainView, Isolation, NodeInfo, NodeStatus, Slots, StatusRequest,
+    Capacity, DrainRequest, DrainView, Isolation, NodeInfo, NodeStatus, PoolStock, Slots,
+    StatusRequest,
 };
 pub use reason::{GrpcCode, Reason, Retry};
 pub use sandbox::{

@@ -122,6 +122,17 @@ pub struct Slots {
     pub queued: u64,
 }
 
+/// How many browsers of a template wait for a create.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolStock {
+    /// How many it is to keep.
+    pub size: u64,
+    /// Those that can be handed out.
+    pub idle: u64,
+    /// Those that are being started.
+    pub starting: u64,
+}
+
 /// How sandboxes are kept apart.
 pub type Isolation = String;
 
@@ -147,6 +158,9 @@ pub struct NodeInfo {
     pub capacity: Capacity,
     /// How many starts run at once.
     pub slots: Slots,
+    /// Browsers that wait for a create, by template; templates that keep none are left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pool: BTreeMap<String, PoolStock>,
     /// Sandboxes by state; states without any are left out.
     pub sandboxes: BTreeMap<SandboxState, u64>,
     /// Open DevTools sessions.

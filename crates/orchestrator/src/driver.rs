@@ -249,6 +249,11 @@ pub enum StartError {
     Cancelled,
 }
 
+/// Why a browser does not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the browser does not answer: {0}")]
+pub struct ProbeError(pub String);
+
 /// Why what an earlier daemon left could not be cleared. An unreadable list is an error, never an empty one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("what an earlier daemon left could not be read: {0}")]
@@ -289,6 +294,16 @@ pub trait Driver: Send + Sync + 'static {
     /// Kills every process of the instance and returns when they are dead, within two seconds and
     /// independent of a `stop` that hangs. Removes nothing. Idempotent.
     fn kill(&self, instance: LifecycleId) -> BoxFuture<'_, ()>;
+
+    /// Asks the browser of an instance that nobody uses whether it still answers. Whoever asks
+    /// brings the deadline.
+    ///
+    /// # Errors
+    /// Why it does not.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any time.
+    fn probe(&self, instance: LifecycleId) -> BoxFuture<'_, Result<(), ProbeError>>;
 
     /// Bytes that are free where instances keep their files; `None` if nobody can tell. Asked at
     /// every create, so it must not take longer than a look.

@@ -8,6 +8,7 @@ pub mod launch;
 pub mod lifecycle;
 mod metrics;
 pub mod node;
+pub mod pool;
 pub mod process;
 pub mod registry;
 mod rest;

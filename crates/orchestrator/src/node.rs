@@ -122,6 +122,11 @@ impl Node {
         }
     }
 
+    /// Whether its start has finished.
+    pub fn started(&self) -> bool {
+        !matches!(self.verdict, Verdict::Starting(_))
+    }
+
     /// Whether new work gets in.
     pub fn accepting(&self) -> bool {
         self.admit().is_ok()

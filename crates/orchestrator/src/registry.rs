@@ -9,6 +9,7 @@
 mod admit;
 mod apply;
 mod idle;
+mod members;
 mod timers;
 mod tombs;
 mod update;
@@ -84,6 +85,8 @@ pub struct Record {
     pub ready: Option<Moment>,
     /// When its time to live ends.
     pub expires: Option<Instant>,
+    /// Whether it was handed out from the pool.
+    pub warm: bool,
     /// Its browser.
     pub browser: BrowserRecord,
 }
@@ -149,7 +152,7 @@ pub enum Due<H> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     by_state: [u64; SandboxState::ALL.len()],
-    /// Incarnations whose cleanup has not ended.
+    /// Incarnations whose cleanup has not ended, members of the pool too.
     pub lifecycles: u64,
     /// Those that clients may use.
     pub live: u64,
@@ -185,6 +188,8 @@ pub struct Registry<H> {
     bounds: Bounds,
     sandboxes: HashMap<SandboxId, Sandbox<H>>,
     lifecycles: HashMap<LifecycleId, Occupant>,
+    /// Incarnations without a sandbox, and whether each has a start slot.
+    members: HashMap<LifecycleId, bool>,
     live: HashMap<SandboxId, LifecycleId>,
     tombs: Tombs,
     queue: VecDeque<LifecycleId>,
@@ -202,6 +207,7 @@ impl<H: Clone> Registry<H> {
             bounds,
             sandboxes: HashMap::new(),
             lifecycles: HashMap::new(),
+            members: HashMap::new(),
             live: HashMap::new(),
             queue: VecDeque::new(),
             timers: Timers::new(),
@@ -214,6 +220,17 @@ impl<H: Clone> Registry<H> {
     /// The bounds.
     pub fn bounds(&self) -> &Bounds {
         &self.bounds
+    }
+
+    /// Incarnations that take a place.
+    fn occupied(&self) -> usize {
+        self.lifecycles.len() + self.members.len()
+    }
+
+    fn recount(&mut self) {
+        self.tally.live = self.live.len() as u64;
+        self.tally.lifecycles = self.occupied() as u64;
+        self.tally.queued = self.queue.len() as u64;
     }
 
     /// How many there are.

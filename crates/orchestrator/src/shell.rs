@@ -12,7 +12,12 @@ mod events;
 mod force;
 mod handles;
 mod lookup;
+<<<<<<< ours
 mod quiet;
+=======
+mod member;
+mod pool;
+>>>>>>> theirs
 mod requests;
 mod snapshot;
 mod start;
@@ -49,6 +54,7 @@ use crate::ids::LifecycleId;
 use crate::lifecycle::{Event, State};
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::pool::Pool;
 use crate::registry::{Change, Moment, Registry, Tally};
 
 /// Runs the sandboxes of one node. Clones are handles to the same node.
@@ -84,6 +90,10 @@ struct Core {
     registry: Registry<Arc<Handles>>,
     requests: Requests,
     drain: DrainState,
+    /// Browsers that wait for a create.
+    pool: pool::Members,
+    /// The pool is not to have any more members, for good.
+    pool_ends: bool,
 }
 
 impl Orchestrator {
@@ -116,15 +126,19 @@ impl Orchestrator {
     ) -> Self {
         let (server, factory) = (Keeper::new(), Keeper::new());
         let registry = Registry::new(config.bounds());
+        let capabilities = driver.capabilities();
+        let pool = Pool::new(pool::targets(&config, &capabilities));
         let core = Core {
             node: Node::new(),
             status_changed: now(),
             registry,
             requests: Requests::default(),
             drain: DrainState::default(),
+            pool,
+            pool_ends: false,
         };
         let shared = Arc::new(Shared {
-            capabilities: driver.capabilities(),
+            capabilities,
             config,
             driver,
             telemetry,
@@ -256,10 +270,14 @@ impl Shared {
         self.settled(core);
     }
 
-    /// Wakes those who wait for numbers or deadlines. The caller holds the lock.
-    fn settled(&self, core: &mut Core) {
+    fn told_tally(&self, core: &Core) {
         let tally = core.registry.tally();
         self.tally.send_if_modified(|old| std::mem::replace(old, tally) != tally);
+    }
+
+    /// Wakes those who wait for numbers or deadlines. The caller holds the lock.
+    fn settled(&self, core: &mut Core) {
+        self.told_tally(core);
         self.timer.notify_one();
         self.operator_finished(core);
     }

@@ -38,6 +38,8 @@ pub struct Template {
     pub on_crash: Option<OnExit>,
     /// What follows when its own client closed the browser; stop if absent.
     pub on_close: Option<OnExit>,
+    /// How many browsers wait for a create.
+    pub pool: usize,
     /// What a create may say otherwise.
     pub overridable: BTreeSet<Override>,
 }
@@ -59,6 +61,7 @@ impl Default for Template {
             idle: None,
             on_crash: None,
             on_close: None,
+            pool: 0,
             overridable: Override::ALL.into_iter().collect(),
         }
     }

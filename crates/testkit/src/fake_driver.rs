@@ -30,6 +30,8 @@ pub struct Counts {
     pub stops: u64,
     /// Calls of `kill`.
     pub kills: u64,
+    /// Calls of `probe`.
+    pub probes: u64,
     /// Browsers that are alive.
     pub processes: usize,
     /// Most browsers that were alive at once.

@@ -4,6 +4,7 @@
 //! told at once.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ pub(crate) const REASON: &str = "A table `[templates.NAME]` for each kind of san
      create can name: what they have in common, see [templates](templates.md).";
 
 /// What a template may say.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "flavour",
     "browser_path",
     "flags",
@@ -33,6 +34,7 @@ const KEYS: [&str; 14] = [
     "idle",
     "on_crash",
     "on_close",
+    "pool",
     "overridable",
 ];
 
@@ -43,10 +45,13 @@ const LIMITS: [&str; 3] = ["memory", "pids", "cpu"];
 const LEAST_MEMORY: u64 = 128 << 20;
 
 /// Below this it does not either; ten tabs of the full browser use about 250.
-const PIDS: std::ops::RangeInclusive<i64> = 64..=100_000;
+const PIDS: RangeInclusive<u32> = 64..=100_000;
+
+/// Browsers that wait for a create; more than a node has room for are never started.
+const POOL: RangeInclusive<u32> = 0..=1000;
 
 /// Cores that one sandbox may be limited to.
-const CPU: std::ops::RangeInclusive<f64> = 0.05..=256.0;
+const CPU: RangeInclusive<f64> = 0.05..=256.0;
 
 /// Reads the section.
 ///
@@ -116,6 +121,7 @@ impl Keys<'_> {
             idle: self.setting::<Duration>("idle"),
             on_crash: self.word("on_crash", &exits),
             on_close: self.word("on_close", &exits),
+            pool: self.whole("pool", &POOL).unwrap_or(0) as usize,
             overridable,
         }
     }
@@ -133,18 +139,18 @@ impl Keys<'_> {
         if memory.is_some_and(|bytes| bytes < LEAST_MEMORY) {
             keys.mistake("memory", "must be at least 128 MiB, or no browser starts");
         }
-        let pids = keys.pids();
+        let pids = keys.whole("pids", &PIDS);
         LaunchLimits { memory, pids, cpu: keys.cpu() }
     }
 
-    fn pids(&mut self) -> Option<u32> {
-        let number = self.table.get("pids")?.as_integer().filter(|n| PIDS.contains(n));
-        let pids = number.and_then(|number| u32::try_from(number).ok());
-        if pids.is_none() {
-            let (least, most) = (PIDS.start(), PIDS.end());
-            self.mistake("pids", &format!("must be a whole number from {least} to {most}"));
+    fn whole(&mut self, key: &str, range: &RangeInclusive<u32>) -> Option<u32> {
+        let number = self.table.get(key)?.as_integer().and_then(|n| u32::try_from(n).ok());
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let (least, most) = (range.start(), range.end());
+            self.mistake(key, &format!("must be a whole number from {least} to {most}"));
         }
-        pids
+        number
     }
 
     /// In thousandths of a core.

@@ -1,9 +1,10 @@
 //! One instance, as the calls of the driver see it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use upstream::WsUrl;
 
 use super::owner::Owner;
 use crate::driver::{LifecycleId, StopHow, StopReport};
@@ -66,6 +67,8 @@ pub(crate) struct Instance {
     pub(crate) outcome: watch::Sender<Option<Outcome>>,
     /// Whether a process of it may be alive.
     pub(crate) alive: watch::Sender<bool>,
+    /// Where its browser listens, while one answers.
+    address: Mutex<Option<WsUrl>>,
     /// Set as soon as there can be processes.
     pub(crate) owner: OnceLock<Arc<Owner>>,
 }
@@ -77,8 +80,18 @@ impl Instance {
             orders: watch::Sender::new(Orders::default()),
             outcome: watch::Sender::new(None),
             alive: watch::Sender::new(false),
+            address: Mutex::new(None),
             owner: OnceLock::new(),
         })
+    }
+
+    /// Where its browser listens, while one answers.
+    pub(crate) fn url(&self) -> Option<WsUrl> {
+        self.address.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_url(&self, url: Option<WsUrl>) {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = url;
     }
 
     pub(crate) fn orders(&self) -> watch::Receiver<Orders> {

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::driver::{
-    BoxFuture, Capabilities, Driver, EventSink, LaunchSpec, LifecycleId, ReclaimError,
+    BoxFuture, Capabilities, Driver, EventSink, LaunchSpec, LifecycleId, ProbeError, ReclaimError,
     ReclaimReport, StartError, StopHow, StopReport,
 };
 use engine::Engine;
@@ -149,6 +149,14 @@ impl Driver for ProcessDriver {
             if tokio::time::timeout(hunt::KILL_WITHIN, killed).await.is_err() {
                 tracing::error!(lifecycle = %instance.lifecycle, "not known to be dead after 2 s");
             }
+        })
+    }
+
+    fn probe(&self, instance: LifecycleId) -> BoxFuture<'_, Result<(), ProbeError>> {
+        Box::pin(async move {
+            let url = self.engine.instance(&instance).and_then(|instance| instance.url());
+            let Some(url) = url else { return Err(ProbeError("it does not run".to_owned())) };
+            cdp::product(&url).await.map(drop).map_err(|e| ProbeError(e.to_string()))
         })
     }
 

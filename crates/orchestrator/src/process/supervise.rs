@@ -139,6 +139,7 @@ impl Supervisor {
                 self.engine.hunter.tidy().await;
                 let pid = u32::try_from(browser.child.pid()).ok();
                 let generation = self.generation;
+                self.instance.set_url(Some(url.clone()));
                 self.outbox.push(DriverEvent::Ready { generation, url, product, pid, start_time });
                 Ok(browser)
             }
@@ -253,6 +254,7 @@ impl Supervisor {
         relaunch_in: Option<Duration>,
     ) {
         let generation = self.generation;
+        self.instance.set_url(None);
         let event = DriverEvent::BrowserExited { generation, cause, expected, uptime, relaunch_in };
         self.outbox.push(event);
     }

@@ -113,9 +113,22 @@ impl<H: Clone> Registry<H> {
         }
         let state = if slot { State::Starting } else { State::Requested };
         self.tally.by_state[state.word() as usize] += 1;
-        let record = Record {
-            seq: self.next_seq,
-            id: new.id.clone(),
+        let id = new.id.clone();
+        let record = Record { started: slot.then_some(now), ..self.record(new, now) };
+        let idle = IdleClock::new(now.instant);
+        let cleanup_errors = Vec::new();
+        self.sandboxes.insert(id, Sandbox { record, state, cleanup_errors, handle, idle });
+        self.recount();
+        Ok(admission)
+    }
+
+    /// The record of a sandbox that has just been admitted.
+    pub(super) fn record(&mut self, new: NewSandbox, now: Moment) -> Record {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        Record {
+            seq,
+            id: new.id,
             lifecycle: new.lifecycle,
             execution: new.execution,
             template: new.template,
@@ -124,18 +137,12 @@ impl<H: Clone> Registry<H> {
             ttl: new.ttl,
             idle: new.idle,
             created: now,
-            started: slot.then_some(now),
+            started: None,
             ready: None,
             expires: None,
+            warm: false,
             browser: BrowserRecord::default(),
-        };
-        self.next_seq += 1;
-        let idle = IdleClock::new(now.instant);
-        let cleanup_errors = Vec::new();
-        self.sandboxes.insert(new.id, Sandbox { record, state, cleanup_errors, handle, idle });
-        self.tally.lifecycles = self.lifecycles.len() as u64;
-        self.tally.queued = self.queue.len() as u64;
-        Ok(admission)
+        }
     }
 
     /// What [`Self::admit`] would say now; changes nothing.
@@ -143,11 +150,8 @@ impl<H: Clone> Registry<H> {
     /// # Errors
     /// See [`AdmitRefusal`].
     pub fn may_admit(&self, new: &NewSandbox, now: Instant) -> Result<Admission, AdmitRefusal> {
-        if let Some(taken) = self.sandboxes.get(&new.id) {
-            let (id, state) = (new.id.clone(), taken.state.word());
-            return Err(AdmitRefusal::Exists { id, state });
-        }
-        if self.lifecycles.len() >= self.bounds.max_sandboxes {
+        self.id_is_free(&new.id)?;
+        if self.occupied() >= self.bounds.max_sandboxes {
             let max = self.bounds.max_sandboxes;
             return Err(AdmitRefusal::Full { max, retry: self.full_hint(now) });
         }
@@ -179,13 +183,14 @@ impl<H: Clone> Registry<H> {
         }
     }
 
-    fn free_slots(&self) -> usize {
+    pub(super) fn free_slots(&self) -> usize {
         self.bounds.start_slots.saturating_sub(self.tally.slots as usize)
     }
 
     /// Counts a start that has just become ready into the mean of the latest eight or so.
     pub(super) fn note_start_time(&mut self, lifecycle: &LifecycleId, now: Moment) {
-        let Some(started) = self.by_lifecycle(lifecycle).and_then(|s| s.record.started) else {
+        let cold = self.by_lifecycle(lifecycle).filter(|sandbox| !sandbox.record.warm);
+        let Some(started) = cold.and_then(|sandbox| sandbox.record.started) else {
             return;
         };
         let took = now.instant.saturating_duration_since(started.instant);

@@ -52,9 +52,7 @@ impl<H: Clone> Registry<H> {
         if let State::Stopped(_) = next {
             self.bury(lifecycle, now);
         }
-        self.tally.live = self.live.len() as u64;
-        self.tally.lifecycles = self.lifecycles.len() as u64;
-        self.tally.queued = self.queue.len() as u64;
+        self.recount();
     }
 
     fn leave(&mut self, lifecycle: &LifecycleId, from: &State, to: &State, now: Moment) {

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use draingate::OwnedPass;
 use lockkeeper_api::CreateRequest;
 use telemetry::fields;
 use telemetry::words::{CreateRefused, StopReason};
 use upstream::Publisher;
 
 use super::handles::Handles;
+use super::pool::Waiter;
 use super::{Orchestrator, Shared, Snapshot, events, now, task};
 use crate::driver::OnExit;
 use crate::ids::{ExecutionId, LifecycleId, SandboxId, random_lifecycle};
@@ -141,7 +143,7 @@ impl Orchestrator {
     async fn create_inner(&self, request: CreateRequest) -> Result<Snapshot, CreateError> {
         let shared = &self.shared;
         let plan = Plan::new(request, &shared.config, &shared.capabilities)?;
-        let (id, lifecycle) = match shared.admit(plan)? {
+        let (id, lifecycle) = match self.enter(plan).await? {
             Admitted::Waiting(handles) => {
                 let mut client = Client { shared, handles: &handles, leaves: !handles.id_is_known };
                 let mut progress = handles.progress.subscribe();
@@ -152,6 +154,7 @@ impl Orchestrator {
                 (handles.sandbox.clone(), handles.lifecycle.clone())
             }
             Admitted::Ended(id, lifecycle) => (id, lifecycle),
+            Admitted::Evicting(_, full) => return Err(full.into()),
         };
         let Some(snapshot) = self.snapshot_of(id.as_str(), &lifecycle) else {
             return Err(CreateError::Deleted("it has ended".to_owned()));
@@ -165,12 +168,32 @@ impl Orchestrator {
     }
 }
 
+impl Orchestrator {
+    /// Gets in, as soon as a member of the pool has made room if that is what it takes.
+    async fn enter(&self, plan: Plan) -> Result<Admitted<'_>, CreateError> {
+        let deadline = tokio::time::Instant::from_std(now().instant) + plan.queue_timeout;
+        let mut pass = None;
+        loop {
+            match self.shared.admit(&plan, &mut pass)? {
+                Admitted::Evicting(waiter, full) => {
+                    if !waiter.place(deadline).await {
+                        return Err(full.into());
+                    }
+                }
+                admitted => return Ok(admitted),
+            }
+        }
+    }
+}
+
 /// What a create found when it was let in.
-enum Admitted {
+enum Admitted<'a> {
     /// A start that it now waits for, its own or, for a repeat, the first one.
     Waiting(Arc<Handles>),
     /// A repeat of a create that is over.
     Ended(SandboxId, LifecycleId),
+    /// A member of the pool was told to make room; what is said if that takes too long.
+    Evicting(Waiter<'a>, AdmitRefusal),
 }
 
 /// A client that waits for its sandbox.
@@ -196,9 +219,14 @@ impl Drop for Client<'_> {
 }
 
 impl Shared {
-    /// Door, server pass, id, capacity and start slot, in this order and in one step; then the task
-    /// that the pass moves into.
-    fn admit(self: &Arc<Self>, plan: Plan) -> Result<Admitted, CreateError> {
+    /// Door, server pass, id, and then a member of the pool, or capacity and start slot: in this
+    /// order and in one step; then the task that the pass moves into. A pass that is brought stands
+    /// for the door: what was let in once is not asked again.
+    fn admit(
+        self: &Arc<Self>,
+        plan: &Plan,
+        pass: &mut Option<OwnedPass>,
+    ) -> Result<Admitted<'_>, CreateError> {
         let new = NewSandbox {
             id: plan.id.clone().unwrap_or_else(SandboxId::random),
             lifecycle: random_lifecycle(),
@@ -226,10 +254,30 @@ impl Shared {
                 None => Admitted::Ended(id, first),
             });
         }
-        core.node.admit()?;
-        let pass = self.server_gate.enter_owned().map_err(|_| DoorRefusal::Draining)?;
+        let entered = match pass.take() {
+            Some(pass) => pass,
+            None => {
+                core.node.admit()?;
+                self.server_gate.enter_owned().map_err(|_| DoorRefusal::Draining)?
+            }
+        };
         disk?;
-        core.registry.may_admit(&new, now.instant)?;
+        let launch = plan.launch_spec(lifecycle.clone(), &self.config);
+        let known = plan.id.is_some();
+        if let Some(handles) = self.hand_out(&mut core, &new, &launch, known, now)? {
+            if let Some(request) = plan.request_id.clone() {
+                core.note_request(request, &handles);
+            }
+            handles.clients.fetch_add(1, Ordering::Relaxed);
+            return Ok(Admitted::Waiting(handles));
+        }
+        match core.registry.may_admit(&new, now.instant) {
+            Err(full @ AdmitRefusal::Full { .. }) if self.evict_member(&mut core) => {
+                *pass = Some(entered);
+                return Ok(Admitted::Evicting(Waiter::new(self, &mut core), full));
+            }
+            other => other?,
+        };
         let publisher = Publisher::new(plan.on_crash == OnExit::Relaunch);
         let metrics = self.metrics.as_ref();
         let upstream = publisher.upstream();
@@ -250,7 +298,7 @@ impl Shared {
         self.settled(&mut core);
         drop(core);
         let life = task::Life::new(Arc::clone(self), Arc::clone(&handles), publisher);
-        self.tasks.spawn(life.run(plan, pass));
+        self.tasks.spawn(life.run(plan.clone(), entered));
         Ok(Admitted::Waiting(handles))
     }
 

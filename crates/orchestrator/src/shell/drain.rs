@@ -115,6 +115,8 @@ impl Orchestrator {
         let mut core = self.shared.lock();
         core.drain.phase = Some("announce");
         self.shared.with_node(&mut core, crate::node::Node::shutdown_announce);
+        // First of all the pool stops to grow.
+        self.shared.hold_pool(&mut core);
     }
 
     /// Closes the door and the server gate, at once and for good: a create that comes after this has
@@ -125,6 +127,7 @@ impl Orchestrator {
         core.drain.phase = Some("server_gate");
         core.drain.deadline = deadline.and_then(|time| now.wall.checked_add(time));
         self.shared.with_node(&mut core, crate::node::Node::shutdown_close);
+        self.shared.hold_pool(&mut core);
         if self.shared.server.begin_drain() {
             core.drain.totals = DrainTotals::default();
             tracing::info!(
@@ -149,13 +152,15 @@ impl Orchestrator {
         self.shared.factory.begin_drain();
     }
 
-    /// Waits until every start inside the factory gate has ended.
+    /// Waits until every start inside the factory gate has ended, then ends the browsers that wait
+    /// for a create.
     ///
     /// # Cancel safety
     /// Leaves nothing behind when dropped.
     pub async fn wait_starts(&self) {
         self.phase("wait_starts");
         self.shared.factory_gate.drained().await;
+        self.end_pool();
     }
 
     /// Waits until no sandbox is left that could be used or become usable. Woken by the change.

@@ -58,7 +58,7 @@ pub(super) fn created(shared: &Shared, record: &Record) {
     let event = SandboxCreated {
         lifecycle_id: Some(lifecycle_id(&record.lifecycle)),
         driver: Text::from(shared.config.driver_name),
-        warm: false,
+        warm: record.warm,
         queue_ms: Millis(started.saturating_duration_since(record.created.instant)),
         ttl_ms: (!record.ttl.is_zero()).then_some(Millis(record.ttl)),
     };
@@ -69,7 +69,7 @@ fn ready(shared: &Shared, record: &Record) {
     let ready = record.ready.map_or(record.created.instant, |moment| moment.instant);
     let took = ready.saturating_duration_since(record.created.instant);
     if let Some(metrics) = &shared.metrics {
-        metrics.sandboxes.created(false, took);
+        metrics.sandboxes.created(record.warm, took);
     }
     let event = SandboxReady {
         lifecycle_id: Some(lifecycle_id(&record.lifecycle)),
@@ -185,12 +185,21 @@ pub(super) fn drain_finished(shared: &Shared, core: &Core, operator: &Operator) 
 }
 
 pub(super) fn browser_started(shared: &Shared, handles: &Handles, started: Started) {
+    browser_found(shared, handles, started, false);
+}
+
+/// A browser of the pool was handed out.
+pub(super) fn browser_adopted(shared: &Shared, handles: &Handles, started: Started) {
+    browser_found(shared, handles, started, true);
+}
+
+fn browser_found(shared: &Shared, handles: &Handles, started: Started, adopted: bool) {
     let event = BrowserStarted {
         lifecycle_id: Some(lifecycle_id(&handles.lifecycle)),
         generation: started.generation,
         upstream_source: UpstreamSource::ChildStderr,
         start_ms: Some(Millis(started.start_time)),
-        adopted: false,
+        adopted,
         product: Some(Text::from(started.product)),
         pid: started.pid,
     };

@@ -10,6 +10,7 @@ use telemetry::fields;
 use telemetry::words::StopReason;
 
 use super::handles::LifeStep;
+use super::member::NO_SANDBOX;
 use super::{Orchestrator, Shared, events, now};
 use crate::ids::LifecycleId;
 use crate::lifecycle::{State, Stop};
@@ -118,6 +119,7 @@ impl Orchestrator {
             let mut core = shared.lock();
             shared.force_all(&mut core, &reason.stop(), now());
         }
+        self.end_pool();
         let empty = || self.wait_tally(|tally| tally.lifecycles == 0);
         let mut killed = 0;
         if tokio::time::timeout_at(began + budget * 2 / 3, empty()).await.is_err() {
@@ -156,14 +158,22 @@ impl Orchestrator {
         let shared = &self.shared;
         let all: Vec<_> = {
             let core = shared.lock();
-            core.registry.sandboxes().map(|sandbox| Arc::clone(&sandbox.handle)).collect()
+            let sandboxes = core.registry.sandboxes().map(|sandbox| {
+                (sandbox.handle.lifecycle.clone(), Some(Arc::clone(&sandbox.handle)))
+            });
+            let members = core.pool.handles().map(|member| (member.lifecycle.clone(), None));
+            sandboxes.chain(members).collect()
         };
-        let kills = all.into_iter().map(|handle| async move {
-            let kill = async { shared.driver.kill(handle.lifecycle.clone()).await };
+        let kills = all.into_iter().map(|(lifecycle, handle)| async move {
+            let kill = async { shared.driver.kill(lifecycle.clone()).await };
             match AssertUnwindSafe(kill).catch_unwind().await {
-                Ok(()) => handle.set_dead(),
+                Ok(()) => {
+                    if let Some(handle) = handle {
+                        handle.set_dead();
+                    }
+                }
                 Err(_) => {
-                    tracing::error!({ fields::LIFECYCLE_ID } = %handle.lifecycle, "the driver panicked in kill");
+                    tracing::error!({ fields::LIFECYCLE_ID } = %lifecycle, "the driver panicked in kill");
                 }
             }
         });
@@ -187,6 +197,11 @@ impl Orchestrator {
                 step: sandbox.handle.progress.borrow().step,
             });
         }
+        stuck.extend(core.pool.handles().map(|member| Stuck {
+            sandbox: NO_SANDBOX.to_owned(),
+            lifecycle: member.lifecycle.clone(),
+            step: LifeStep::Stop,
+        }));
         stuck
     }
 }

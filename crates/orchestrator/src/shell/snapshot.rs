@@ -117,7 +117,7 @@ impl Snapshot {
                 crashes: record.browser.crashes,
             }),
             sessions: self.sessions,
-            warm: false,
+            warm: record.warm,
             created_at_ms: unix_ms(record.created.wall),
             ready_at_ms: record.ready.map(|moment| unix_ms(moment.wall)),
             expires_at_ms: expires.filter(|_| stop.is_none()).map(unix_ms),

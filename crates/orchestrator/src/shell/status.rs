@@ -73,6 +73,7 @@ impl Orchestrator {
                 used: tally.slots,
                 queued: tally.queued,
             },
+            pool: core.pool_stocks(),
             sandboxes: SandboxState::ALL.into_iter().filter_map(count).collect(),
             sessions: sessions.sum(),
             isolation: shared.capabilities.isolation.to_owned(),

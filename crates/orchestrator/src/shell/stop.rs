@@ -11,17 +11,49 @@ use upstream::{Cause, Fact};
 
 use super::force::ForceError;
 use super::handles::{LifeStep, session_detail, stop_how};
-use super::now;
 use super::start::Starting;
 use super::task::Life;
+use super::{Shared, now};
 use crate::driver::{StopHow, StopReport};
+use crate::ids::LifecycleId;
 use crate::lifecycle::{Event, Stop};
 
 /// How often a cleanup that fails is tried again before it is reported and left.
-const CLEANUP_TRIES: u32 = 10;
+pub(super) const CLEANUP_TRIES: u32 = 10;
 
 /// The waits between the tries double from the first to the second.
 const CLEANUP_WAIT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
+/// How long to wait after so many tries.
+pub(super) fn cleanup_wait(tries: u32) -> Duration {
+    CLEANUP_WAIT.0.saturating_mul(1 << (tries - 1)).min(CLEANUP_WAIT.1)
+}
+
+/// One try to end an instance. What could not be cleaned up may wait, its processes are killed.
+pub(super) async fn stop_by_driver(
+    shared: &Shared,
+    lifecycle: &LifecycleId,
+    how: StopHow,
+) -> StopReport {
+    let driver = &shared.driver;
+    let stop = async { driver.stop(lifecycle.clone(), how).await };
+    let report = match AssertUnwindSafe(stop).catch_unwind().await {
+        Ok(report) => report,
+        Err(_) => {
+            tracing::error!({ fields::LIFECYCLE_ID } = %lifecycle, "the driver panicked in stop");
+            let errors = vec!["the driver panicked".to_owned()];
+            StopReport { errors, ..StopReport::default() }
+        }
+    };
+    if !report.errors.is_empty() {
+        // A directory may wait, a process may not.
+        let kill = async { driver.kill(lifecycle.clone()).await };
+        if AssertUnwindSafe(kill).catch_unwind().await.is_err() {
+            tracing::error!({ fields::LIFECYCLE_ID } = %lifecycle, "the driver panicked in kill");
+        }
+    }
+    report
+}
 
 impl Life {
     /// Ends it. The state is already `Stopping`, its sessions have been told why, and none gets in.
@@ -54,8 +86,7 @@ impl Life {
         while !errors.is_empty() && tries < CLEANUP_TRIES {
             self.note_errors(&errors);
             self.handles.step(LifeStep::Retry);
-            let wait = CLEANUP_WAIT.0.saturating_mul(1 << (tries - 1)).min(CLEANUP_WAIT.1);
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(cleanup_wait(tries)).await;
             errors = self.stop_instance(StopHow::Fast).await;
             tries += 1;
         }
@@ -98,27 +129,9 @@ impl Life {
 
     /// One try; what could not be cleaned up.
     async fn stop_instance(&mut self, how: StopHow) -> Vec<String> {
-        let driver = Arc::clone(&self.shared.driver);
+        let shared = Arc::clone(&self.shared);
         let lifecycle = self.handles.lifecycle.clone();
-        let call = async {
-            let stop = async { driver.stop(lifecycle.clone(), how).await };
-            let report = match AssertUnwindSafe(stop).catch_unwind().await {
-                Ok(report) => report,
-                Err(_) => {
-                    tracing::error!({ fields::LIFECYCLE_ID } = %lifecycle, "the driver panicked in stop");
-                    let errors = vec!["the driver panicked".to_owned()];
-                    StopReport { errors, ..StopReport::default() }
-                }
-            };
-            if !report.errors.is_empty() {
-                // A directory may wait, a process may not.
-                let kill = async { driver.kill(lifecycle.clone()).await };
-                if AssertUnwindSafe(kill).catch_unwind().await.is_err() {
-                    tracing::error!({ fields::LIFECYCLE_ID } = %lifecycle, "the driver panicked in kill");
-                }
-            }
-            report
-        };
+        let call = stop_by_driver(&shared, &lifecycle, how);
         let report = tokio::select! {
             report = call => report,
             never = self.pump() => match never {},

@@ -17,7 +17,7 @@ use crate::launch::Plan;
 use crate::lifecycle::{Event, State, Stop};
 
 /// How many reports of a driver may wait; then the driver waits.
-const EVENTS: usize = 64;
+pub(super) const EVENTS: usize = 64;
 
 pub(super) struct Life {
     pub(super) shared: Arc<Shared>,
@@ -33,6 +33,14 @@ impl Life {
         let (sink, events) = mpsc::channel(EVENTS);
         let browsers = Browsers::new();
         Self { shared, handles, publisher, browsers, events, sink: Some(sink) }
+    }
+
+    /// Goes on with a browser that waited in the pool and whose sandbox is running. `missed` was
+    /// heard before anybody knew whose it would be.
+    pub(super) async fn adopted(mut self, missed: Vec<Told>) {
+        self.note_browser();
+        missed.into_iter().for_each(|told| self.pass_on(told));
+        self.serve_to_the_end(Starting::Instance).await;
     }
 
     /// Lives until the end, or until the daemon gives up waiting for it.
@@ -53,6 +61,10 @@ impl Life {
         }
         // The start is over, whatever became of it: a drain no longer waits for the request.
         drop(admitted);
+        self.serve_to_the_end(starting).await;
+    }
+
+    async fn serve_to_the_end(mut self, starting: Starting) {
         if self.state() == State::Running {
             self.handles.step(LifeStep::Serve);
             self.serve().await;
@@ -100,26 +112,31 @@ impl Life {
 
     /// Takes a report of the driver.
     pub(super) fn handle(&mut self, event: DriverEvent) {
-        let (shared, handles) = (&self.shared, &self.handles);
-        let told = self.browsers.handle(event, now().instant, handles.session_count());
+        let sessions = self.handles.session_count();
+        let told = self.browsers.handle(event, now().instant, sessions);
+        self.note_browser();
+        told.into_iter().for_each(|told| self.pass_on(told));
+    }
+
+    fn note_browser(&self) {
         let record = self.browsers.record().clone();
-        shared.change(|registry, _| {
-            registry.note_browser(&handles.lifecycle, record);
+        self.shared.change(|registry, _| {
+            registry.note_browser(&self.handles.lifecycle, record);
             Vec::new()
         });
-        for told in told {
-            match told {
-                Told::Fact(fact) => {
-                    self.publisher.apply(fact);
-                }
-                Told::Started(started) => events::browser_started(shared, handles, started),
-                Told::Restarted(restarted) => {
-                    events::browser_restarted(shared, handles, &restarted);
-                }
-                Told::Exited(exited) => events::browser_exited(shared, handles, &exited),
-                Told::Relaunching => self.apply(&Event::BrowserRelaunching),
-                Told::Gone(stop) => self.apply(&Event::BrowserGone(stop)),
+    }
+
+    fn pass_on(&mut self, told: Told) {
+        let (shared, handles) = (&self.shared, &self.handles);
+        match told {
+            Told::Fact(fact) => {
+                self.publisher.apply(fact);
             }
+            Told::Started(started) => events::browser_started(shared, handles, started),
+            Told::Restarted(restarted) => events::browser_restarted(shared, handles, &restarted),
+            Told::Exited(exited) => events::browser_exited(shared, handles, &exited),
+            Told::Relaunching => self.apply(&Event::BrowserRelaunching),
+            Told::Gone(stop) => self.apply(&Event::BrowserGone(stop)),
         }
     }
 

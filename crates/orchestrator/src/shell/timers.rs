@@ -25,7 +25,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
 
 impl Shared {
     /// Does what is due and says when the next thing will be.
-    fn run_due(&self) -> Option<std::time::Instant> {
+    fn run_due(self: &Arc<Self>) -> Option<std::time::Instant> {
         let mut core = self.lock();
         let now = now();
         while let Some(due) = core.registry.pop_due(now) {
@@ -39,8 +39,9 @@ impl Shared {
             self.tell(&mut core, &changes);
         }
         self.node_due(&mut core, now);
+        let pool = self.tend_pool(&mut core, now);
         let deadlines =
-            [core.registry.next_deadline(), core.node.closes_at(), core.drain.stops_at()];
+            [core.registry.next_deadline(), core.node.closes_at(), core.drain.stops_at(), pool];
         deadlines.into_iter().flatten().min()
     }
 }

@@ -9,6 +9,7 @@ mod drain;
 mod ends;
 mod events;
 mod force;
+mod pool;
 mod rest;
 mod scale;
 mod status;

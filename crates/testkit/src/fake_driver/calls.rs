@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use orchestrator::driver::{
     BoxFuture, Capabilities, Driver, DriverEvent, EventSink, Flavour, LaunchSpec, LifecycleId,
-    ReclaimError, ReclaimReport, StartError, StopHow, StopReport,
+    ProbeError, ReclaimError, ReclaimReport, StartError, StopHow, StopReport,
 };
 use tokio_util::sync::CancellationToken;
 use upstream::Cause;
@@ -40,7 +40,11 @@ impl FakeDriver {
                 match point {
                     // Before its first answer an end is the failure of the start, not a crash.
                     Point::StartPrepared | Point::StartSpawned => self.forget_browser(lifecycle),
-                    Point::StartReady | Point::StopBegin | Point::StopCleanup | Point::Cancel => {
+                    Point::StartReady
+                    | Point::StopBegin
+                    | Point::StopCleanup
+                    | Point::Probe
+                    | Point::Cancel => {
                         self.end_browser(lifecycle, cause).await;
                     }
                 }
@@ -172,6 +176,18 @@ impl Driver for FakeDriver {
             if let Some(found) = state.instances.get_mut(&instance) {
                 found.alive = false;
                 found.stopped = true;
+            }
+        })
+    }
+
+    fn probe(&self, instance: LifecycleId) -> BoxFuture<'_, Result<(), ProbeError>> {
+        Box::pin(async move {
+            let _call = Call::begin(self);
+            lock(&self.state).counts.probes += 1;
+            self.at(Point::Probe, &instance).await.map_err(ProbeError)?;
+            match self.is_alive(&instance) {
+                true => Ok(()),
+                false => Err(ProbeError("it is dead".to_owned())),
             }
         })
     }

@@ -18,6 +18,8 @@ pub enum Point {
     StartReady,
     /// Whether `start` obeys its cancel: [`Act::Hang`] here means that it does not.
     Cancel,
+    /// In `probe`: nothing has been asked.
+    Probe,
     /// In `stop`: nothing has been done.
     StopBegin,
     /// In `stop`: the browser is dead, its directory still exists.

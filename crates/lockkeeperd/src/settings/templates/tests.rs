@@ -22,6 +22,7 @@ fn a_template_is_read_with_everything_it_may_say() {
         idle = "0"
         on_crash = "stop"
         on_close = "relaunch"
+        pool = 3
         overridable = ["env"]
         [templates.bare]
     "#;
@@ -40,6 +41,7 @@ fn a_template_is_read_with_everything_it_may_say() {
         idle: Some(Duration::ZERO),
         on_crash: Some(OnExit::Stop),
         on_close: Some(OnExit::Relaunch),
+        pool: 3,
         overridable: [Override::Env].into(),
     };
     assert_eq!(templates["full"], full);
@@ -59,6 +61,7 @@ fn every_mistake_of_every_template_is_named_with_its_key() {
         env = { TZ = 1 }
         ttl = "30"
         on_crash = "restart"
+        pool = -1
         overridable = ["memory"]
         limits = { memory = "1 MiB", pids = 1, cpu = 0, disk = 3 }
         [templates."a b"]
@@ -72,6 +75,7 @@ fn every_mistake_of_every_template_is_named_with_its_key() {
         "templates.a.env must be a table of texts",
         "templates.a.ttl \"30\" has a number without a unit",
         "templates.a.on_crash cannot be \"restart\"; it is one of relaunch, stop",
+        "templates.a.pool must be a whole number from 0 to 1000",
         "templates.a.overridable cannot be \"memory\"",
         "templates.a.limits.memory must be at least 128 MiB",
         "templates.a.limits.pids must be a whole number from 64",
@@ -83,5 +87,5 @@ fn every_mistake_of_every_template_is_named_with_its_key() {
     ] {
         assert!(mistakes.iter().any(|m| m.starts_with(part)), "{part:?} is not in {mistakes:#?}");
     }
-    assert_eq!(mistakes.len(), 14, "{mistakes:#?}");
+    assert_eq!(mistakes.len(), 15, "{mistakes:#?}");
 }

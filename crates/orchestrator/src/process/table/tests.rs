@@ -35,7 +35,7 @@ fn a_process_shows_the_session_that_it_leads() {
         .unwrap();
     let pid = child.id().cast_signed();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while !read(pid, Marks::Skip).unwrap().is_some_and(|p| p.session == pid) {
+    while read(pid, Marks::Skip).unwrap().is_none_or(|p| p.session != pid) {
         assert!(std::time::Instant::now() < deadline, "{:?}", read(pid, Marks::Skip));
         std::thread::yield_now();
     }
