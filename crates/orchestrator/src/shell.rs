@@ -12,12 +12,9 @@ mod events;
 mod force;
 mod handles;
 mod lookup;
-<<<<<<< ours
-mod quiet;
-=======
 mod member;
 mod pool;
->>>>>>> theirs
+mod quiet;
 mod requests;
 mod snapshot;
 mod start;
