@@ -8,3 +8,5 @@ pub mod daemon;
 pub mod fake_driver;
 #[cfg(feature = "daemon")]
 pub mod procs;
+#[cfg(feature = "runner")]
+pub mod runner;

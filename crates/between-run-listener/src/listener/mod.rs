@@ -7,6 +7,7 @@ mod board;
 mod machine;
 mod reason;
 mod task;
+mod words;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,8 +19,9 @@ use crate::sse::Limits;
 pub(crate) use board::Board;
 pub(crate) use task::Task;
 
-pub use machine::{Action, Failure, Input, Machine, Rules, State};
+pub use machine::Machine;
 pub use reason::{GiveUp, Reason};
+pub use words::{Action, Failure, Input, Rules, State};
 
 /// What one listener reads, and for whom.
 #[derive(Clone)]

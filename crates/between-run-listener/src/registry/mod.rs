@@ -318,3 +318,6 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
