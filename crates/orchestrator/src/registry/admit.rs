@@ -98,8 +98,10 @@ impl<H: Clone> Registry<H> {
         let slot = admission == Admission::Starting;
         let NewSandbox { id, lifecycle, queue_timeout, create_timeout, .. } = &new;
         self.tombs.forget(id);
-        self.occupy(lifecycle, id, slot);
-        if !slot {
+        self.lifecycles.insert(lifecycle.clone(), Occupant { sandbox: id.clone(), slot });
+        if slot {
+            self.tally.slots += 1;
+        } else {
             self.queue.push_back(lifecycle.clone());
             let wait = (*queue_timeout).min(*create_timeout);
             if let Some(at) = now.instant.checked_add(wait) {
@@ -118,13 +120,6 @@ impl<H: Clone> Registry<H> {
         self.sandboxes.insert(id, Sandbox { record, state, cleanup_errors, handle, idle });
         self.recount();
         Ok(admission)
-    }
-
-    /// Takes a place, and a start slot if there is one for it.
-    pub(super) fn occupy(&mut self, lifecycle: &LifecycleId, sandbox: &SandboxId, slot: bool) {
-        let occupant = Occupant { sandbox: sandbox.clone(), slot };
-        self.lifecycles.insert(lifecycle.clone(), occupant);
-        self.tally.slots += u64::from(slot);
     }
 
     /// The record of a sandbox that has just been admitted.

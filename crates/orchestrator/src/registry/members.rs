@@ -3,9 +3,8 @@
 //! A member of the pool takes a place like every other incarnation, and a start slot while it is
 //! being started. It has no sandbox until it is handed out.
 
-use super::{
-    AdmitRefusal, BrowserRecord, Change, IdleClock, Moment, NewSandbox, Record, Registry, Sandbox,
-};
+use super::{AdmitRefusal, BrowserRecord, Change, IdleClock, Moment, NewSandbox, Record, Registry};
+use super::{Occupant, Sandbox};
 use crate::ids::{LifecycleId, SandboxId};
 use crate::lifecycle::{Event, State};
 
@@ -69,7 +68,8 @@ impl<H: Clone> Registry<H> {
         let lifecycle = new.lifecycle.clone();
         self.members.remove(&lifecycle);
         self.tombs.forget(&new.id);
-        self.occupy(&lifecycle, &new.id, false);
+        let occupant = Occupant { sandbox: new.id.clone(), slot: false };
+        self.lifecycles.insert(lifecycle.clone(), occupant);
         let record = Record { started: Some(now), warm: true, browser, ..self.record(new, now) };
         let state = State::Starting;
         self.tally.by_state[state.word() as usize] += 1;

@@ -8,7 +8,7 @@ use draingate::OwnedPass;
 use lockkeeper_api::CreateRequest;
 use telemetry::fields;
 use telemetry::words::{CreateRefused, StopReason};
-use upstream::{Publisher, Upstream};
+use upstream::Publisher;
 
 use super::handles::Handles;
 use super::pool::Waiter;
@@ -263,7 +263,8 @@ impl Shared {
         };
         disk?;
         let launch = plan.launch_spec(lifecycle.clone(), &self.config);
-        if let Some(handles) = self.hand_out(&mut core, &new, plan, &launch, now)? {
+        let known = plan.id.is_some();
+        if let Some(handles) = self.hand_out(&mut core, &new, &launch, known, now)? {
             if let Some(request) = plan.request_id.clone() {
                 core.note_request(request, &handles);
             }
@@ -278,8 +279,11 @@ impl Shared {
             other => other?,
         };
         let publisher = Publisher::new(plan.on_crash == OnExit::Relaunch);
-        let state = State::Requested;
-        let handles = self.handles_of(plan, (id, lifecycle), state, publisher.upstream());
+        let metrics = self.metrics.as_ref();
+        let upstream = publisher.upstream();
+        let mut handles = Handles::new(id, lifecycle, State::Requested, upstream, metrics);
+        handles.id_is_known = plan.id.is_some();
+        let handles = Arc::new(handles);
         if core.registry.admit(new, Arc::clone(&handles), now)? == Admission::Starting {
             handles.progress.send_modify(|progress| progress.state = State::Starting);
             handles.count(&State::Starting);
@@ -296,19 +300,6 @@ impl Shared {
         let life = task::Life::new(Arc::clone(self), Arc::clone(&handles), publisher);
         self.tasks.spawn(life.run(plan.clone(), entered));
         Ok(Admitted::Waiting(handles))
-    }
-
-    /// How the first incarnation of a sandbox is reached.
-    pub(super) fn handles_of(
-        &self,
-        plan: &Plan,
-        (id, lifecycle): (SandboxId, LifecycleId),
-        state: State,
-        upstream: Upstream,
-    ) -> Arc<Handles> {
-        let mut handles = Handles::new(id, lifecycle, state, upstream, self.metrics.as_ref());
-        handles.id_is_known = plan.id.is_some();
-        Arc::new(handles)
     }
 
     fn check_disk(&self) -> Result<(), CreateError> {

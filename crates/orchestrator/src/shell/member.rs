@@ -20,7 +20,6 @@ use super::{Shared, now};
 use crate::browsers::{Browsers, Started, Told};
 use crate::driver::{DriverEvent, LaunchSpec, OnExit, StartError, StopHow};
 use crate::ids::LifecycleId;
-use crate::launch::Plan;
 use crate::registry::BrowserRecord;
 
 /// What stands for the sandbox of a member in lists of those that hang.
@@ -33,7 +32,7 @@ pub(super) struct MemberHandle {
     browser: OnceLock<(BrowserRecord, Started)>,
     end: CancellationToken,
     asked: Notify,
-    owner: Mutex<Option<oneshot::Sender<Owner>>>,
+    owner: Mutex<Option<oneshot::Sender<Arc<Handles>>>>,
 }
 
 impl MemberHandle {
@@ -60,10 +59,10 @@ impl MemberHandle {
     }
 
     /// Gives it to a sandbox; its task goes on as that sandbox's.
-    pub(super) fn hand_over(&self, handles: Arc<Handles>, plan: Plan) {
+    pub(super) fn hand_over(&self, handles: Arc<Handles>) {
         let owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The task listens as long as the pool can hand it out.
-        let heard = owner.is_some_and(|owner| owner.send(Box::new((handles, plan))).is_ok());
+        let heard = owner.is_some_and(|owner| owner.send(handles).is_ok());
         debug_assert!(heard, "handed out once, while its task lives");
     }
 }
@@ -76,7 +75,7 @@ pub(super) struct Member {
     browsers: Browsers,
     events: mpsc::Receiver<DriverEvent>,
     sink: Option<mpsc::Sender<DriverEvent>>,
-    owner: oneshot::Receiver<Owner>,
+    owner: oneshot::Receiver<Arc<Handles>>,
     /// What happened to its browser since it answered: only its end, or what follows from it.
     missed: Vec<Told>,
 }
@@ -91,12 +90,9 @@ enum Remains {
 
 type StartCall = Pin<Box<dyn Future<Output = std::thread::Result<Result<(), StartError>>> + Send>>;
 
-/// The sandbox that gets it, and what it was asked for as.
-type Owner = Box<(Arc<Handles>, Plan)>;
-
 /// How the wait of a member ended.
 enum Next {
-    Owner(Owner),
+    Owner(Arc<Handles>),
     End,
 }
 
@@ -140,9 +136,9 @@ impl Member {
     async fn live(mut self) {
         let remains = match self.start().await {
             Ok(()) => match self.wait().await {
-                Next::Owner(owner) => {
+                Next::Owner(handles) => {
                     let Self { shared, publisher, browsers, events, missed, .. } = self;
-                    let life = Life::adopting(shared, *owner, publisher, browsers, events);
+                    let life = Life { shared, handles, publisher, browsers, events, sink: None };
                     return life.adopted(missed).await;
                 }
                 Next::End => Remains::Instance,
@@ -234,7 +230,7 @@ impl Member {
                 biased;
                 // First: whoever hands it out has decided so under the lock.
                 owner = &mut self.owner => match owner {
-                    Ok(owner) => return Next::Owner(owner),
+                    Ok(handles) => return Next::Owner(handles),
                     Err(_) => return Next::End,
                 },
                 () = end.cancelled() => return Next::End,

@@ -102,8 +102,8 @@ impl Shared {
         &self,
         core: &mut Core,
         new: &NewSandbox,
-        plan: &Plan,
         launch: &LaunchSpec,
+        id_is_known: bool,
         now: Moment,
     ) -> Result<Option<Arc<Handles>>, AdmitRefusal> {
         core.registry.id_is_free(&new.id)?;
@@ -111,8 +111,11 @@ impl Shared {
             return Ok(None);
         };
         let new = NewSandbox { lifecycle: lifecycle.clone(), ..new.clone() };
-        let (names, upstream) = ((new.id.clone(), lifecycle), member.upstream().clone());
-        let handles = self.handles_of(plan, names, State::Starting, upstream);
+        let (upstream, metrics) = (member.upstream().clone(), self.metrics.as_ref());
+        let mut handles =
+            Handles::new(new.id.clone(), lifecycle, State::Starting, upstream, metrics);
+        handles.id_is_known = id_is_known;
+        let handles = Arc::new(handles);
         let (browser, started) = member.browser();
         let changes = core.registry.adopt(new, browser, Arc::clone(&handles), now)?;
         if let Some(change) = changes.first() {
@@ -122,7 +125,7 @@ impl Shared {
             events::browser_adopted(self, &handles, started);
         }
         self.tell(core, &changes);
-        member.hand_over(Arc::clone(&handles), plan.clone());
+        member.hand_over(Arc::clone(&handles));
         Ok(Some(handles))
     }
 

@@ -35,17 +35,6 @@ impl Life {
         Self { shared, handles, publisher, browsers, events, sink: Some(sink) }
     }
 
-    /// Takes over a browser that waited in the pool.
-    pub(super) fn adopting(
-        shared: Arc<Shared>,
-        (handles, _): (Arc<Handles>, Plan),
-        publisher: Publisher,
-        browsers: Browsers,
-        events: mpsc::Receiver<DriverEvent>,
-    ) -> Self {
-        Self { shared, handles, publisher, browsers, events, sink: None }
-    }
-
     /// Goes on with a browser that waited in the pool and whose sandbox is running. `missed` was
     /// heard before anybody knew whose it would be.
     pub(super) async fn adopted(mut self, missed: Vec<Told>) {
