@@ -1,9 +1,12 @@
 //! The client fails.
 
+use std::fs::File;
 use std::io::Write;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lockkeeper_tests::{Cdp, Outcome, daemon, must};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -15,6 +18,12 @@ crate::facts! {
     a_malformed_frame_is_the_clients_fault,
     sessions_leave_no_descriptor_behind,
 }
+
+/// What a machine may not allow.
+pub(crate) const AS_ROOT: &[crate::Fact] = &[(
+    "a_client_whose_host_disappears_has_vanished_within_65_seconds",
+    a_client_whose_host_disappears_has_vanished_within_65_seconds,
+)];
 
 const SOON: Duration = Duration::from_secs(6);
 
@@ -89,5 +98,95 @@ fn sessions_leave_no_descriptor_behind() -> Outcome {
     }
     let after = settle(before, SOON)?;
     must!(after <= before, "{before} descriptors before 40 sessions, {after} after");
+    Ok(())
+}
+
+/// Another host: a network namespace behind a pair of interfaces. It is gone when this is dropped.
+struct OtherHost {
+    name: String,
+}
+
+impl OtherHost {
+    /// Our address as the other host sees it.
+    const OURS: &str = "198.18.77.1";
+
+    fn new() -> Result<Self, String> {
+        let host = Self { name: format!("lk-test-{}", std::process::id()) };
+        let (name, link) = (host.name.as_str(), format!("lkt{}", std::process::id()));
+        ip(&["netns", "add", name])?;
+        ip(&["link", "add", &link, "type", "veth", "peer", "name", "up0", "netns", name])?;
+        ip(&["addr", "add", &format!("{}/30", Self::OURS), "dev", &link])?;
+        ip(&["link", "set", &link, "up"])?;
+        ip(&["-n", name, "addr", "add", "198.18.77.2/30", "dev", "up0"])?;
+        ip(&["-n", name, "link", "set", "up0", "up"])?;
+        Ok(host)
+    }
+
+    /// Opens a session from there.
+    fn open(&self, url: &str, token: &str) -> Result<Cdp, String> {
+        let there = File::open(format!("/run/netns/{}", self.name)).map_err(|e| e.to_string())?;
+        let bearer = format!("Bearer {token}");
+        // The namespace is that of the thread which makes the socket, so the thread ends with it.
+        std::thread::scope(|scope| {
+            let opened = scope.spawn(|| {
+                setns(there, CloneFlags::CLONE_NEWNET).map_err(|e| e.to_string())?;
+                let opened = Cdp::open_with(url, &[("authorization", &bearer)]);
+                opened.map_err(|refused| format!("{} {}", refused.status(), refused.text()))
+            });
+            opened.join().map_err(|_| "the thread panicked".to_owned())?
+        })
+    }
+
+    /// From now on nothing comes from there any more, not even an acknowledgement.
+    fn disappear(&self) -> Result<(), String> {
+        ip(&["-n", &self.name, "route", "add", "blackhole", &format!("{}/32", Self::OURS)])
+    }
+}
+
+impl Drop for OtherHost {
+    fn drop(&mut self) {
+        let _ = ip(&["netns", "del", &self.name]);
+    }
+}
+
+fn ip(args: &[&str]) -> Result<(), String> {
+    let output = Command::new("ip").args(args).output().map_err(|e| format!("ip: {e}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("ip {args:?}: {}", String::from_utf8_lossy(&output.stderr))),
+    }
+}
+
+fn a_client_whose_host_disappears_has_vanished_within_65_seconds() -> Outcome {
+    let host = OtherHost::new()?;
+    let token = "a-token-of-this-test";
+    let mut daemon = daemon()
+        .env("LOCKKEEPER_API_LISTEN", format!("{}:0", OtherHost::OURS))
+        .env("LOCKKEEPER_TOKEN", token)
+        .start()?;
+    daemon.create(&json!({ "id": "left" }))?;
+    let events = daemon.events()?;
+    let list = daemon.call("GET", "/sandboxes/left/json/list", None)?;
+    let page = list.body[0]["webSocketDebuggerUrl"].as_str().unwrap_or_default().to_owned();
+    let mut idle = host.open(&page, token)?;
+    idle.command("Runtime.evaluate", &json!({ "expression": "1" }))?;
+    let mut waits = host.open(&page, token)?;
+    // An answer of 5 MB that comes when nobody is there any more.
+    let late = "new Promise(done => setTimeout(() => done('x'.repeat(5e6)), 2000))";
+    let params = json!({ "expression": late, "awaitPromise": true, "returnByValue": true });
+    waits.send("Runtime.evaluate", &params)?;
+    idle.command("Runtime.evaluate", &json!({ "expression": "2" }))?;
+    host.disappear()?;
+    let gone = Instant::now();
+    let ends = events.wait_count("cdp_disconnect", 2, Duration::from_secs(90))?;
+    let after = gone.elapsed();
+    for end in &ends {
+        must!(end["data"]["reason"] == "client_close", "{end}");
+        must!(end["data"]["detail"] == "client_vanished", "{end}");
+        must!(end["data"].get("close_code").is_none(), "{end}");
+    }
+    must!(after > Duration::from_secs(30), "both had ended after {after:?} already");
+    must!(after <= Duration::from_secs(65), "it took {after:?}");
+    drop((idle, waits));
     Ok(())
 }

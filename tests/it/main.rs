@@ -9,6 +9,7 @@ mod flow_access;
 mod flow_addressing;
 mod flow_cli;
 mod flow_clients;
+mod flow_commands;
 mod flow_drain;
 mod flow_ending;
 mod flow_events;
@@ -32,7 +33,7 @@ macro_rules! facts {
 
 fn main() {
     let arguments = Arguments::from_args();
-    let groups: [(&str, &[Fact]); 13] = [
+    let groups: &[(&str, &[Fact])] = &[
         ("fault_browser", fault_browser::FACTS),
         ("fault_client", fault_client::FACTS),
         ("fault_daemon", fault_daemon::FACTS),
@@ -40,6 +41,7 @@ fn main() {
         ("flow_addressing", flow_addressing::FACTS),
         ("flow_cli", flow_cli::FACTS),
         ("flow_clients", flow_clients::FACTS),
+        ("flow_commands", flow_commands::FACTS),
         ("flow_drain", flow_drain::FACTS),
         ("flow_ending", flow_ending::FACTS),
         ("flow_events", flow_events::FACTS),
@@ -48,9 +50,11 @@ fn main() {
         ("flow_templates", flow_templates::FACTS),
     ];
     // What a machine may lack; the cause is shown beside the name.
-    let conditional: [(&str, Option<&str>, &[Fact]); 1] =
-        [("flow_events", needs_root(), flow_events::AS_ROOT)];
-    let always = groups.into_iter().map(|(group, facts)| (group, None, facts));
+    let conditional: [(&str, Option<&str>, &[Fact]); _] = [
+        ("fault_client", needs_root().or_else(needs_ip), fault_client::AS_ROOT),
+        ("flow_events", needs_root(), flow_events::AS_ROOT),
+    ];
+    let always = groups.iter().map(|(group, facts)| (*group, None, *facts));
     let trials = always
         .chain(conditional)
         .flat_map(|(group, missing, facts)| {
@@ -66,4 +70,9 @@ fn main() {
 
 fn needs_root() -> Option<&'static str> {
     (!nix::unistd::geteuid().is_root()).then_some("needs root")
+}
+
+fn needs_ip() -> Option<&'static str> {
+    let found = std::process::Command::new("ip").arg("netns").output();
+    (!found.is_ok_and(|output| output.status.success())).then_some("needs ip, of iproute2")
 }

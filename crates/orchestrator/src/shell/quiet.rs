@@ -20,7 +20,9 @@ impl Orchestrator {
         let shared = &self.shared;
         let living: Vec<_> = {
             let core = shared.lock();
-            let live = |state: &State| !matches!(state, State::Stopping(_) | State::Stopped(_));
+            let live = |state: &State| {
+                !matches!(state, State::Paused { .. } | State::Stopping(_) | State::Stopped(_))
+            };
             let live = core.registry.sandboxes().filter(|sandbox| live(&sandbox.state));
             live.map(|sandbox| Arc::clone(&sandbox.handle)).collect()
         };
