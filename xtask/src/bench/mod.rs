@@ -6,13 +6,17 @@
 //!
 //! A bench is one file with a [`Bench`] in it, and one line in [`BENCHES`].
 
+mod chart;
 mod criterion;
+mod density;
 mod disturbance;
 mod figure;
 mod gate;
+mod instructions;
 mod relay;
 mod run;
 mod sandbox;
+mod size;
 mod stats;
 
 use anyhow::{Result, bail};
@@ -25,7 +29,14 @@ use run::Run;
 use crate::progress;
 
 /// Every bench, in the order in which `all` takes them.
-const BENCHES: &[&Bench] = &[&relay::BENCH, &sandbox::BENCH, &gate::BENCH];
+const BENCHES: &[&Bench] = &[
+    &relay::BENCH,
+    &sandbox::BENCH,
+    &gate::BENCH,
+    &density::BENCH,
+    &size::BENCH,
+    &instructions::BENCH,
+];
 
 /// One subject that can be measured.
 struct Bench {
@@ -49,6 +60,18 @@ pub(crate) struct Arguments {
     /// Few and short rounds: whether it works, not what it costs
     #[arg(long)]
     quick: bool,
+    /// density: the most sandboxes
+    #[arg(long, default_value_t = 50)]
+    max: usize,
+    /// size: time clean builds too, which takes long
+    #[arg(long)]
+    builds: bool,
+    /// instructions: keep the counts of now as those to compare with
+    #[arg(long)]
+    bless: bool,
+    /// instructions: fail when a count has grown beyond the tolerance
+    #[arg(long, conflicts_with = "bless")]
+    check: bool,
 }
 
 fn names() -> PossibleValuesParser {

@@ -26,6 +26,10 @@ const REPEATS: usize = 10;
 pub(crate) struct Run {
     bench: &'static str,
     quick: bool,
+    most: usize,
+    builds: bool,
+    bless: bool,
+    check: bool,
     target: PathBuf,
     samples: Cell<usize>,
     disturbed: Cell<usize>,
@@ -38,6 +42,10 @@ impl Run {
         Ok(Self {
             bench,
             quick: arguments.quick,
+            most: arguments.max,
+            builds: arguments.builds,
+            bless: arguments.bless,
+            check: arguments.check,
             target: tools::target_dir()?,
             samples: Cell::new(0),
             disturbed: Cell::new(0),
@@ -48,6 +56,26 @@ impl Run {
     /// `full`, or with `--quick` the other.
     pub(crate) fn pick<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
+    }
+
+    /// The most sandboxes that may be started.
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Whether clean builds are timed.
+    pub(crate) fn builds(&self) -> bool {
+        self.builds
+    }
+
+    /// Whether the counts of instructions are to be kept.
+    pub(crate) fn bless(&self) -> bool {
+        self.bless
+    }
+
+    /// Whether counts of instructions that have grown are a failure.
+    pub(crate) fn check(&self) -> bool {
+        self.check
     }
 
     /// Where cargo puts what it builds.

@@ -1,0 +1,236 @@
+//! `bench density`: adds idle sandboxes until something runs out, and says what.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use lockkeeper_tests::Cdp;
+use serde_json::json;
+use testkit::daemon::{Daemon, Options};
+use testkit::procs;
+
+use super::Bench;
+use super::chart::Chart;
+use super::figure::Figure;
+use super::run::Run;
+
+/// This bench.
+pub(super) const BENCH: Bench = Bench {
+    name: "density",
+    about: "idle headless-shell sandboxes beside each other, until memory, descriptors or start \
+            latency run out",
+    take,
+};
+
+/// Sandboxes that are added between two looks.
+const STEP: usize = 5;
+/// Below this the machine begins to swap or to kill.
+const MEMORY_LEFT: f64 = 1024.0;
+/// A start that takes this long is no longer what a user waits for.
+const SLOWEST_START: Duration = Duration::from_secs(5);
+/// Idle time over which the processor use of all sandboxes is taken.
+const IDLE: Duration = Duration::from_secs(10);
+/// Sessions and subscribers that are opened to see what one costs the daemon.
+const OPEN: usize = 100;
+
+/// The state at one number of sandboxes.
+struct Look {
+    sandboxes: usize,
+    /// Proportional memory of all browsers, MiB.
+    browsers: f64,
+    /// Proportional memory of the daemon, MiB.
+    daemon: f64,
+    /// The slowest start since the last look, milliseconds.
+    slowest: f64,
+}
+
+fn take(run: &Run) -> Result<Vec<Figure>> {
+    let binary = run.release("lockkeeperd")?;
+    let most = run.pick(run.most(), run.most().min(2 * STEP));
+    let options = Options::new(binary).env("LOCKKEEPER_MAX_SANDBOXES", "10000");
+    let mut daemon = options.start().map_err(|e| anyhow!(e))?;
+    let mut looks = vec![look(&daemon, 0, 0.0)?];
+    let mut sockets = Vec::new();
+    let limit = loop {
+        let mut slowest = 0.0_f64;
+        for _ in 0..STEP {
+            let from = Instant::now();
+            let body = json!({ "flavour": "headless-shell", "ttl": "24h" });
+            let sandbox = daemon.create(&body).map_err(|e| anyhow!(e))?;
+            slowest = slowest.max(from.elapsed().as_secs_f64() * 1e3);
+            sockets.push(sandbox["ws_url"].as_str().context("no ws_url")?.to_owned());
+        }
+        looks.push(look(&daemon, sockets.len(), slowest)?);
+        if let Some(limit) = exhausted(daemon.pid(), slowest)? {
+            break limit;
+        }
+        if sockets.len() >= most {
+            break "the number asked for with --max";
+        }
+    };
+    crate::progress::note(&format!("{} sandboxes; the limit was {limit}", sockets.len()));
+    let (first, last) = (&looks[0], &looks[looks.len() - 1]);
+    let count = last.sandboxes as f64;
+    let case = format!("{} idle sandboxes, ended by {limit}", last.sandboxes);
+    let cpu = run.sample(|| idle_cpu(&daemon))?;
+    let mut figures = vec![
+        run.figure(&case, "sandboxes", "", count),
+        run.figure(&case, "memory per sandbox", "MiB", last.browsers / count),
+        run.figure(&case, "sandboxes per GiB", "", 1024.0 * count / last.browsers),
+        run.figure(&case, "CPU of all browsers", "% of a core", cpu.browsers),
+        run.figure(&case, "CPU of the daemon", "% of a core", cpu.daemon),
+        run.figure(
+            &case,
+            "daemon memory per sandbox",
+            "KiB",
+            (last.daemon - first.daemon) * 1024.0 / count,
+        ),
+        run.figure(&case, "slowest of the last five starts", "ms", last.slowest),
+    ];
+    figures.push(run.figure(
+        format!("{OPEN} sessions"),
+        "daemon memory per session",
+        "KiB",
+        per_session(&daemon, &sockets)?,
+    ));
+    figures.push(run.figure(
+        format!("{OPEN} readers of the stream of events"),
+        "daemon memory per reader",
+        "KiB",
+        per_reader(&daemon)?,
+    ));
+    drop(daemon);
+    draw(run, &looks)?;
+    Ok(figures)
+}
+
+/// What has run out, if anything.
+fn exhausted(daemon: i32, slowest: f64) -> Result<Option<&'static str>> {
+    let memory = fs::read_to_string("/proc/meminfo")?;
+    let left = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let left: f64 = left.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0.0);
+    let limits = fs::read_to_string(format!("/proc/{daemon}/limits"))?;
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let files = files.and_then(|l| l.split_whitespace().next()?.parse::<usize>().ok());
+    let open = procs::open_files(daemon).context("the daemon has gone")?;
+    Ok(if left / 1024.0 < MEMORY_LEFT {
+        Some("memory: less than 1 GiB left")
+    } else if files.is_some_and(|most| open + 50 > most) {
+        Some("descriptors of the daemon")
+    } else if slowest > SLOWEST_START.as_secs_f64() * 1e3 {
+        Some("start latency: over 5 s")
+    } else {
+        None
+    })
+}
+
+fn look(daemon: &Daemon, sandboxes: usize, slowest: f64) -> Result<Look> {
+    // A browser goes on with its start for a moment after it is ready.
+    thread::sleep(Duration::from_secs(1));
+    let browsers = procs::descendants(daemon.pid());
+    Ok(Look {
+        sandboxes,
+        browsers: browsers.iter().filter_map(|p| procs::proportional(p.pid)).map(mib).sum(),
+        daemon: memory(daemon)?,
+        slowest,
+    })
+}
+
+/// Proportional memory of the daemon alone, MiB.
+fn memory(daemon: &Daemon) -> Result<f64> {
+    Ok(mib(procs::proportional(daemon.pid()).context("the daemon has gone")?))
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+struct Cpu {
+    browsers: f64,
+    daemon: f64,
+}
+
+/// Processor use while nobody asks for anything, in per cent of one core.
+fn idle_cpu(daemon: &Daemon) -> Result<Cpu> {
+    let ticks = || -> BTreeMap<i32, f64> {
+        let family = procs::descendants(daemon.pid()).into_iter().map(|p| p.pid);
+        family.chain([daemon.pid()]).filter_map(|pid| Some((pid, nanos(pid)?))).collect()
+    };
+    let (from, before) = (Instant::now(), ticks());
+    thread::sleep(IDLE);
+    let (after, wall) = (ticks(), from.elapsed().as_nanos() as f64);
+    let mut cpu = Cpu { browsers: 0.0, daemon: 0.0 };
+    for (pid, now) in after {
+        let share = 100.0 * (now - before.get(&pid).copied().unwrap_or(0.0)) / wall;
+        if pid == daemon.pid() {
+            cpu.daemon += share;
+        } else {
+            cpu.browsers += share;
+        }
+    }
+    Ok(cpu)
+}
+
+/// Nanoseconds on a processor of all threads of a process.
+fn nanos(pid: i32) -> Option<f64> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let of = |task: fs::DirEntry| {
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<f64>().ok()
+    };
+    Some(tasks.filter_map(|task| of(task.ok()?)).sum())
+}
+
+/// KiB of the daemon for each open and idle session, spread over the sandboxes.
+fn per_session(daemon: &Daemon, sockets: &[String]) -> Result<f64> {
+    let open = |_| -> Result<Vec<Cdp>> {
+        sockets
+            .iter()
+            .cycle()
+            .take(OPEN)
+            .map(|url| Cdp::open(url).map_err(|e| anyhow!(e)))
+            .collect()
+    };
+    // What the first sessions make the daemon keep for all later ones does not count.
+    drop(open(()));
+    let before = memory(daemon)?;
+    let held = open(())?;
+    let after = memory(daemon)?;
+    drop(held);
+    Ok((after - before).max(0.0) * 1024.0 / OPEN as f64)
+}
+
+/// KiB of the daemon for each reader that follows the events.
+fn per_reader(daemon: &Daemon) -> Result<f64> {
+    let open = || -> Result<Vec<_>> {
+        (0..OPEN).map(|_| daemon.events().map_err(|e| anyhow!(e))).collect()
+    };
+    drop(open());
+    let before = memory(daemon)?;
+    let held = open()?;
+    let after = memory(daemon)?;
+    drop(held);
+    Ok((after - before).max(0.0) * 1024.0 / OPEN as f64)
+}
+
+/// The chart beside the page, and the numbers it is drawn from.
+fn draw(run: &Run, looks: &[Look]) -> Result<()> {
+    let points = |of: fn(&Look) -> f64| -> Vec<(f64, f64)> {
+        looks.iter().map(|look| (look.sandboxes as f64, of(look))).collect()
+    };
+    let chart = Chart {
+        title: "Idle headless-shell sandboxes on one node",
+        x: "sandboxes",
+        y: "proportional memory, MiB",
+        lines: vec![
+            ("all browsers", points(|look| look.browsers)),
+            ("lockkeeperd", points(|look| look.daemon)),
+        ],
+    };
+    let path = run.pick(crate::tools::root().join("docs/density.svg"), run.out("density.svg")?);
+    fs::write(&path, chart.svg()).with_context(|| format!("{} not written", path.display()))?;
+    crate::progress::note(&format!("chart: {}", path.display()));
+    Ok(())
+}
