@@ -16,6 +16,7 @@ mod instructions;
 mod relay;
 mod run;
 mod sandbox;
+mod sessions;
 mod size;
 mod stats;
 
@@ -33,6 +34,7 @@ const BENCHES: &[&Bench] = &[
     &relay::BENCH,
     &sandbox::BENCH,
     &gate::BENCH,
+    &sessions::BENCH,
     &density::BENCH,
     &size::BENCH,
     &instructions::BENCH,
