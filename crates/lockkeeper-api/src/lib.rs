@@ -6,11 +6,12 @@ mod node;
 mod reason;
 mod sandbox;
 mod time_span;
+mod watch;
 
 pub use error::{ApiError, ErrorBody, ErrorFields, SandboxAfter};
 pub use fields::{Fields, Mistake, Mistakes, nearest};
 pub use node::{
-    Capacity, DrainRequest, DrainView, Isolation, NodeInfo, NodeStatus, PoolStock, Slots,
+    Capacity, DrainReport, DrainRequest, DrainView, Isolation, NodeInfo, NodeStatus, PoolStock, Slots,
     StatusRequest,
 };
 pub use reason::{GrpcCode, Reason, Retry};
@@ -19,3 +20,4 @@ pub use sandbox::{
     SandboxView, UpdateRequest, label_mistake,
 };
 pub use time_span::{TimeSpan, TimeSpanError};
+pub use watch::SandboxEvent;

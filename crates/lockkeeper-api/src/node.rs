@@ -177,6 +177,35 @@ pub struct NodeInfo {
     pub max_ttl_ms: u64,
 }
 
+/// How a drain stands: one event of `GET /v1/node/drain/events`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainReport {
+    /// The node.
+    pub node_id: String,
+    /// What it says of itself.
+    pub status: NodeStatus,
+    /// Whether a create would be admitted, capacity aside.
+    pub accepting: bool,
+    /// Phase of the shutdown or drain, `serving` before it.
+    pub phase: String,
+    /// Sandboxes by state; states without any are left out.
+    pub sandboxes: BTreeMap<SandboxState, u64>,
+    /// Incarnations whose cleanup has not ended: a drain ends when there is none.
+    pub lifecycles: u64,
+    /// Open DevTools sessions.
+    pub sessions: u64,
+    /// How many sandboxes the drain waits for.
+    pub blocking: u64,
+    /// The first of them, the oldest first.
+    pub blockers: Vec<DrainView>,
+    /// What still lives at this Unix time in milliseconds is stopped; absent if nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// How long that is from now, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_left_ms: Option<u64>,
+}
+
 /// One sandbox that a drain waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrainView {

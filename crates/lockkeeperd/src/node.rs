@@ -176,6 +176,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let server = HttpServer::new(listener, routes, shared::http_limits(values));
 
     let closing = orchestrator.clone();
+    let watched = orchestrator.clone();
     let edge_end = Arc::clone(&edge);
     let report = service
         .closer("sandboxes", CLOSE, move |_| async move {
@@ -196,6 +197,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         .http("API", server, API_GRACE)
         // Before the servers close, so that readers of the stream hear everything and its end.
         .closer("event streams", CLOSE, move |_| async move {
+            watched.end_watches();
             streams.end(EVENTS_GRACE).await;
             Ok::<(), String>(())
         })

@@ -33,6 +33,9 @@ pub enum SandboxIdError {
     /// Two hyphens in a row.
     #[error("must not have `--`, which separates an id from its key in a host name")]
     DoubleHyphen,
+    /// A word that the API uses itself.
+    #[error("is a word that the API uses itself, choose another")]
+    Reserved,
 }
 
 impl SandboxId {
@@ -55,6 +58,9 @@ impl SandboxId {
     }
 }
 
+/// Below `/v1/sandboxes` this is the stream of changes, so no sandbox can be there.
+const RESERVED: &str = "events";
+
 impl FromStr for SandboxId {
     type Err = SandboxIdError;
 
@@ -70,6 +76,8 @@ impl FromStr for SandboxId {
             Err(SandboxIdError::Edge)
         } else if text.contains("--") {
             Err(SandboxIdError::DoubleHyphen)
+        } else if text == RESERVED {
+            Err(SandboxIdError::Reserved)
         } else {
             Ok(Self(text.into()))
         }
@@ -113,6 +121,14 @@ impl ExecutionId {
 /// When the operating system has no random numbers.
 pub fn random_lifecycle() -> LifecycleId {
     LifecycleId::new(random_word("lc"))
+}
+
+/// Names one life of a daemon, for places in what it tells.
+///
+/// # Panics
+/// When the operating system has no random numbers.
+pub(crate) fn random_epoch() -> String {
+    random_word("w")
 }
 
 /// RFC 4648 section 6 in lower case: letters and digits that a host name may have.

@@ -14,6 +14,7 @@ pub mod registry;
 mod rest;
 pub mod templates;
 pub mod urls;
+pub mod watch;
 
 mod shell;
 
@@ -21,7 +22,8 @@ pub use config::Config;
 pub use metrics::Metrics;
 pub use shell::{
     Blocker, ChangeError, CreateError, DeleteError, DeleteOptions, DrainCounts, DrainTotals,
+    DrainWatch,
     ForceError, ForceReason, ForceReport, LifeStep, ListFilter, LiveSandbox, LookupError,
-    OperatorDrain, Orchestrator, Page, Snapshot, Stuck,
+    OperatorDrain, Orchestrator, Page, Snapshot, Stuck, Watch, Watched,
 };
 pub use templates::Template;

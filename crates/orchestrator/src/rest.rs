@@ -6,6 +6,7 @@ mod errors;
 mod node;
 mod query;
 mod sandboxes;
+mod streams;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ impl Orchestrator {
         let face = Face { orchestrator: self.clone(), urls: Arc::new(urls), ports };
         Router::new()
             .route("/v1/sandboxes", only("GET, POST", get(sandboxes::list).post(sandboxes::create)))
+            .route("/v1/sandboxes/events", only("GET", get(streams::sandboxes)))
             .route(
                 "/v1/sandboxes/{id}",
                 only(
@@ -50,6 +52,7 @@ impl Orchestrator {
             .route("/v1/node", only("GET", get(node::info)))
             .route("/v1/node/status", only("PUT", put(node::set_status)))
             .route("/v1/node/drain", only("POST", post(node::drain)))
+            .route("/v1/node/drain/events", only("GET", get(streams::drain)))
             .with_state(face)
     }
 }

@@ -8,6 +8,7 @@ mod blockers;
 mod create;
 mod delete;
 mod drain;
+mod drain_watch;
 mod events;
 mod force;
 mod handles;
@@ -23,6 +24,7 @@ mod stop;
 mod task;
 mod timers;
 mod update;
+mod watching;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,6 +40,7 @@ pub use self::create::CreateError;
 pub use self::delete::{DeleteError, DeleteOptions};
 use self::drain::DrainState;
 pub use self::drain::{DrainTotals, OperatorDrain};
+pub use self::drain_watch::DrainWatch;
 pub use self::force::{ForceError, ForceReason, ForceReport, Stuck};
 use self::handles::Handles;
 pub use self::handles::LifeStep;
@@ -45,14 +48,16 @@ pub use self::lookup::{LiveSandbox, LookupError};
 use self::requests::Requests;
 pub use self::snapshot::{ListFilter, Page, Snapshot};
 pub use self::update::ChangeError;
+pub use self::watching::{Watch, Watched};
 use crate::config::Config;
 use crate::driver::{Capabilities, Driver, ReclaimError, ReclaimReport};
-use crate::ids::LifecycleId;
+use crate::ids::{LifecycleId, random_epoch};
 use crate::lifecycle::{Event, State};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::pool::Pool;
 use crate::registry::{Change, Moment, Registry, Tally};
+use crate::watch::Journal;
 
 /// Runs the sandboxes of one node. Clones are handles to the same node.
 #[derive(Clone)]
@@ -74,6 +79,11 @@ pub(crate) struct Shared {
     server_gate: Gate,
     factory_gate: Gate,
     tally: watch::Sender<Tally>,
+    /// The number of the newest change in the journal.
+    news: watch::Sender<u64>,
+    drain_news: watch::Sender<()>,
+    /// Ends those who watch.
+    watches_end: CancellationToken,
     timer: Notify,
     tasks: TaskTracker,
     /// Ends every task that still waits for something, once the processes are dead.
@@ -87,6 +97,8 @@ struct Core {
     registry: Registry<Arc<Handles>>,
     requests: Requests,
     drain: DrainState,
+    /// What watchers are told.
+    journal: Journal<Arc<Snapshot>>,
     /// Browsers that wait for a create.
     pool: pool::Members,
     /// The pool is not to have any more members, for good.
@@ -131,6 +143,7 @@ impl Orchestrator {
             registry,
             requests: Requests::default(),
             drain: DrainState::default(),
+            journal: Journal::new(random_epoch(), watching::KEPT),
             pool,
             pool_ends: false,
         };
@@ -146,6 +159,9 @@ impl Orchestrator {
             server,
             factory,
             tally: watch::Sender::new(Tally::default()),
+            news: watch::Sender::new(0),
+            drain_news: watch::Sender::new(()),
+            watches_end: CancellationToken::new(),
             timer: Notify::new(),
             tasks: TaskTracker::new(),
             abandon: CancellationToken::new(),
@@ -261,6 +277,7 @@ impl Shared {
                 | State::Resuming => {}
             }
             events::changed(self, change);
+            self.journal_step(core, change);
             change.handle.count(&change.to);
             change.handle.progress.send_modify(|progress| progress.state = change.to.clone());
         }
@@ -277,6 +294,7 @@ impl Shared {
         self.told_tally(core);
         self.timer.notify_one();
         self.operator_finished(core);
+        self.tell_drain();
     }
 }
 

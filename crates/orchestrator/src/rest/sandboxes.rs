@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use http::header::{HOST, LOCATION};
+use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use lockkeeper_api::{
     ApiError, CreateRequest, DeleteWait, Mistakes, Reason, SandboxAfter, SandboxList, SandboxState,
@@ -11,7 +11,7 @@ use lockkeeper_api::{
 
 use super::answer::{Answer, Refusal, json};
 use super::query::Parameters;
-use super::{Face, body};
+use super::{Face, body, streams};
 use crate::ids::{LifecycleId, SandboxId};
 use crate::{DeleteOptions, ListFilter, Snapshot};
 
@@ -124,8 +124,11 @@ pub(super) async fn update(
 
 impl Face {
     fn view(&self, snapshot: &Snapshot, uri: &Uri, headers: &HeaderMap) -> SandboxView {
-        let header = headers.get(HOST).and_then(|value| value.to_str().ok());
-        let host = header.or_else(|| uri.authority().map(|authority| authority.as_str()));
+        self.view_for(snapshot, streams::host(uri, headers).as_deref())
+    }
+
+    /// A sandbox as somebody is shown it who reached us as `host`.
+    pub(super) fn view_for(&self, snapshot: &Snapshot, host: Option<&str>) -> SandboxView {
         let record = snapshot.record();
         let mut urls = self.urls.urls(host, record.id.as_str());
         let ports = self.ports.as_ref();

@@ -291,6 +291,7 @@ impl Shared {
                 events::created(self, &sandbox.record);
             }
         }
+        self.journal_present(&mut core, &handles.lifecycle);
         if let Some(request) = plan.request_id.clone() {
             core.note_request(request, &handles);
         }

@@ -188,6 +188,7 @@ impl Orchestrator {
 
     pub(super) fn phase(&self, phase: &'static str) {
         self.shared.lock().drain.phase = Some(phase);
+        self.shared.tell_drain();
     }
 
     pub(super) async fn wait_tally(&self, done: impl Fn(&Tally) -> bool) {

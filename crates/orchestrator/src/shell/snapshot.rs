@@ -10,7 +10,7 @@ use super::handles::Handles;
 use super::{Orchestrator, now};
 use crate::ids::LifecycleId;
 use crate::lifecycle::State;
-use crate::registry::{Moment, Record, Sandbox, Tombstone};
+use crate::registry::{Change, Moment, Record, Registry, Sandbox, Tombstone};
 use crate::urls::CdpUrls;
 
 /// A sandbox at one instant.
@@ -50,7 +50,7 @@ pub struct Page {
 }
 
 impl Snapshot {
-    fn of_sandbox(sandbox: &Sandbox<Arc<Handles>>, taken: Moment) -> Self {
+    pub(super) fn of_sandbox(sandbox: &Sandbox<Arc<Handles>>, taken: Moment) -> Self {
         Self {
             record: sandbox.record.clone(),
             state: sandbox.state.clone(),
@@ -71,6 +71,28 @@ impl Snapshot {
             sessions: 0,
             phase: "gone",
             taken,
+        }
+    }
+
+    /// A sandbox right after a step.
+    pub(super) fn of_change(
+        change: &Change<Arc<Handles>>,
+        registry: &Registry<Arc<Handles>>,
+        taken: Moment,
+    ) -> Self {
+        let record = &change.record;
+        let tomb = registry.tombstone(record.id.as_str());
+        match (&change.to, tomb.filter(|tomb| tomb.record.lifecycle == record.lifecycle)) {
+            (State::Stopped(_), Some(tomb)) => Self::of_tombstone(tomb, taken),
+            (state, _) => Self {
+                record: record.clone(),
+                state: state.clone(),
+                stopped_at: None,
+                cleanup_errors: Vec::new(),
+                sessions: change.handle.session_count(),
+                phase: change.handle.upstream.current().phase.kind(),
+                taken,
+            },
         }
     }
 

@@ -108,6 +108,7 @@ impl Shared {
             events::node_status(&self.telemetry, from, to);
         }
         self.timer.notify_one();
+        self.tell_drain();
         outcome
     }
 

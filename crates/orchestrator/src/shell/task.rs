@@ -120,10 +120,17 @@ impl Life {
 
     fn note_browser(&self) {
         let record = self.browsers.record().clone();
+        let lifecycle = &self.handles.lifecycle;
+        let mut differs = false;
         self.shared.change(|registry, _| {
-            registry.note_browser(&self.handles.lifecycle, record);
+            let known = registry.by_lifecycle(lifecycle);
+            differs = known.is_some_and(|sandbox| sandbox.record.browser != record);
+            registry.note_browser(lifecycle, record);
             Vec::new()
         });
+        if differs {
+            self.shared.journal_present(&mut self.shared.lock(), lifecycle);
+        }
     }
 
     fn pass_on(&mut self, told: Told) {

@@ -47,6 +47,9 @@ impl Orchestrator {
                 events::updated(shared, &sandbox.record, &changed);
             }
             let lifecycle = sandbox.record.lifecycle.clone();
+            if !changed.is_empty() {
+                shared.journal_present(&mut core, &lifecycle);
+            }
             shared.settled(&mut core);
             lifecycle
         };

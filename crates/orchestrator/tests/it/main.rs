@@ -14,4 +14,5 @@ mod rest;
 mod scale;
 mod status;
 mod stress;
+mod watch;
 mod world;
