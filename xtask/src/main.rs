@@ -6,6 +6,7 @@ mod chaos;
 mod checks;
 mod cmd;
 mod demo;
+mod fuzz;
 mod progress;
 mod setup;
 mod tidy;
@@ -43,6 +44,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Searches for inputs that break a parser (needs a nightly compiler)
+    Fuzz {
+        /// Seconds for each target
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// One target: a folder of fuzz/corpus
+        target: Option<String>,
+    },
     /// Sets up, builds, and runs every test; arguments go to the test runner
     Test {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -77,6 +86,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Demo => return demo::run(),
         Task::Bench(arguments) => bench::run(&arguments)?,
         Task::Chaos { arguments } => chaos::run(&arguments)?,
+        Task::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref())?,
         Task::Test { arguments } => checks::test(&arguments)?,
         Task::Ci => checks::ci()?,
         Task::Tidy => tidy::run()?,

@@ -140,9 +140,10 @@ impl Decoder {
         None
     }
 
-    /// The stream has ended: how many bytes of an unfinished event are dropped.
-    pub fn finish(&mut self) -> usize {
-        let dropped = self.buffered();
+    /// The stream has ended: how many bytes of an unfinished event are dropped, those of an oversize
+    /// one included that were not held.
+    pub fn finish(&mut self) -> u64 {
+        let dropped = self.skip.as_ref().map_or(self.buffered() as u64, |skip| skip.seen);
         self.line = Vec::new();
         self.forget_event();
         self.id.clone_from(&self.committed);
@@ -248,7 +249,7 @@ impl Decoder {
             }
             // A slice of its own, as the line may change everything about the decoder.
             let line = self.chunk.slice(from..to);
-            return self.line(&line, field);
+            return self.line(&line, to - from, field);
         }
         let mut line = std::mem::take(&mut self.line);
         line.extend_from_slice(&self.chunk[from..to]);
@@ -261,7 +262,7 @@ impl Decoder {
             self.data = Data::Held(line);
             return self.check_size();
         }
-        let item = self.line(&line, field);
+        let item = self.line(&line, to - from, field);
         // The next cut line finds room already made, unless this one was unusual.
         if line.capacity() <= KEPT_LINE {
             line.clear();
@@ -270,11 +271,14 @@ impl Decoder {
         item
     }
 
-    /// A line that is neither empty nor a comment.
-    fn line(&mut self, line: &[u8], field: Field) -> Option<Item> {
+    /// A line that is neither empty nor a comment, whose last `fresh` bytes were not held before.
+    fn line(&mut self, line: &[u8], fresh: usize, field: Field) -> Option<Item> {
         if let Some(skip) = &mut self.skip {
-            skip.seen += line.len() as u64;
-            if let Field::Id(at) = field {
+            skip.seen += fresh as u64;
+            // An id that is too long is not held when it comes in parts, so it is not taken whole.
+            if let Field::Id(at) = field
+                && line.len() <= self.limits.max_line
+            {
                 self.set_id(&line[at..]);
             }
             return None;
