@@ -54,6 +54,14 @@ pub enum LookupError {
     /// No sandbox has this id.
     #[error("no such sandbox")]
     Unknown,
+    /// It is parked and is not brought back by this request.
+    #[error("this sandbox is paused: {why}")]
+    Paused {
+        /// Why not, for a client to read.
+        why: Cow<'static, str>,
+        /// When it is worth trying again; absent if somebody has to resume it first.
+        retry_after: Option<Duration>,
+    },
     /// It existed and has ended.
     #[error("this sandbox has ended: {why}")]
     Stopped {
@@ -106,7 +114,8 @@ pub enum QuickRefused {
 
 /// The sandboxes of this process.
 pub trait Directory: Send + Sync + 'static {
-    /// The sandbox with this id.
+    /// The sandbox with this id, for a client that comes to use it: one that is parked may be
+    /// brought back by this, and its target then says that its browser is starting.
     ///
     /// # Errors
     /// [`LookupError`] says whether it never existed or has ended.

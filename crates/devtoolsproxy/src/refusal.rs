@@ -70,6 +70,7 @@ impl Refusal {
             | Self::Route(RouteRefused::Target)
             | Self::Unreachable(Unreachable::NoSuchTarget) => StatusCode::NOT_FOUND,
             Self::Route(RouteRefused::Method { .. }) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Lookup(LookupError::Paused { retry_after: None, .. }) => StatusCode::CONFLICT,
             Self::Lookup(LookupError::Stopped { .. })
             | Self::Stopped(
                 ContextDetail::SandboxDeleted
@@ -86,6 +87,7 @@ impl Refusal {
             | Self::Quick(QuickRefused::Failed(_))
             | Self::BadAnswer(_) => StatusCode::BAD_GATEWAY,
             Self::Draining
+            | Self::Lookup(LookupError::Paused { retry_after: Some(_), .. })
             | Self::Stopped(
                 ContextDetail::NodeDrain
                 | ContextDetail::ForcedStop
@@ -182,6 +184,9 @@ impl Refusal {
             }
             Self::BadHandshake(why) => why.header(),
             Self::SandboxFull(_) | Self::ProcessFull(_) => after(1),
+            Self::Lookup(LookupError::Paused { retry_after: Some(time), .. }) => {
+                after(whole_seconds(*time))
+            }
             Self::Quick(
                 QuickRefused::NoCapacity { retry_after } | QuickRefused::Busy { retry_after },
             ) => after(retry_after.map_or(1, whole_seconds)),

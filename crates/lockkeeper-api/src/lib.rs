@@ -3,6 +3,7 @@
 mod error;
 mod fields;
 mod node;
+mod policies;
 mod reason;
 mod sandbox;
 mod time_span;
@@ -14,6 +15,7 @@ pub use node::{
     Capacity, DrainReport, DrainRequest, DrainView, Isolation, NodeInfo, NodeStatus, PoolStock, Slots,
     StatusRequest,
 };
+pub use policies::{DrainPolicy, ExpirePolicy};
 pub use reason::{GrpcCode, Reason, Retry};
 pub use sandbox::{
     BrowserView, CreateRequest, DeleteWait, ExitPolicy, PhaseTimes, SandboxList, SandboxState,

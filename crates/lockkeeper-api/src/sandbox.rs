@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Fields, Mistakes, TimeSpan};
+use crate::{DrainPolicy, ExpirePolicy, Fields, Mistakes, TimeSpan};
 
 /// What follows when a browser ends that nobody told to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -58,6 +58,15 @@ pub struct CreateRequest {
     /// What follows when its own client closed the browser; `stop` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_close: Option<ExitPolicy>,
+    /// What follows when its time to live or idle time is over; `stop` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_expire: Option<ExpirePolicy>,
+    /// What follows when the node shuts down; `wait` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_drain: Option<DrainPolicy>,
+    /// Whether a client that connects brings it back when it is parked; true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_resume: Option<bool>,
 }
 
 impl CreateRequest {
@@ -75,6 +84,9 @@ impl CreateRequest {
         "labels",
         "on_crash",
         "on_close",
+        "on_expire",
+        "on_drain",
+        "auto_resume",
     ];
 
     /// Reads a body; an empty one asks for all defaults.
@@ -96,6 +108,9 @@ impl CreateRequest {
             labels: fields.text_map("labels").unwrap_or_default(),
             on_crash: fields.word("on_crash", EXIT_POLICIES),
             on_close: fields.word("on_close", EXIT_POLICIES),
+            on_expire: fields.word("on_expire", ExpirePolicy::WORDS),
+            on_drain: fields.word("on_drain", DrainPolicy::WORDS),
+            auto_resume: fields.flag("auto_resume"),
         };
         for problem in label_problems(&request.labels) {
             fields.mistake("labels", problem);
@@ -150,11 +165,21 @@ pub struct UpdateRequest {
     /// Labels to set; `null` removes one; those not named stay.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, Option<String>>,
+    /// What follows when its time to live or idle time is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_expire: Option<ExpirePolicy>,
+    /// What follows when the node shuts down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_drain: Option<DrainPolicy>,
+    /// Whether a client that connects brings it back when it is parked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_resume: Option<bool>,
 }
 
 impl UpdateRequest {
     /// The fields that a body may have.
-    pub const FIELDS: &[&str] = &["ttl", "only_later", "idle", "labels"];
+    pub const FIELDS: &[&str] =
+        &["ttl", "only_later", "idle", "labels", "on_expire", "on_drain", "auto_resume"];
 
     /// Reads a body.
     ///
@@ -167,6 +192,9 @@ impl UpdateRequest {
             only_later: fields.flag("only_later").unwrap_or(false),
             idle: fields.span("idle"),
             labels: fields.optional_text_map("labels").unwrap_or_default(),
+            on_expire: fields.word("on_expire", ExpirePolicy::WORDS),
+            on_drain: fields.word("on_drain", DrainPolicy::WORDS),
+            auto_resume: fields.flag("auto_resume"),
         };
         let set = request.labels.iter().map(|(k, v)| (k.clone(), v.clone().unwrap_or_default()));
         for problem in label_problems(&set.collect()) {
@@ -322,6 +350,18 @@ pub struct SandboxView {
     /// Its labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// When it was parked; absent if it is not. `expires_at_ms` then says until when it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_at_ms: Option<u64>,
+    /// What follows when its time is over.
+    #[serde(default)]
+    pub on_expire: ExpirePolicy,
+    /// What follows when the node shuts down.
+    #[serde(default)]
+    pub on_drain: DrainPolicy,
+    /// Whether a client that connects brings it back when it is parked.
+    #[serde(default = "yes")]
+    pub auto_resume: bool,
     /// Why it is ending or has ended: one of the stop reasons, such as `request` or `ttl`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_reason: Option<String>,
@@ -334,6 +374,10 @@ pub struct SandboxView {
     /// What could not be cleaned up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cleanup_errors: Vec<String>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// Answer of `GET /v1/sandboxes`.

@@ -30,8 +30,15 @@ pub(crate) struct Sandboxes(pub(crate) Orchestrator);
 
 impl Directory for Sandboxes {
     fn lookup(&self, id: &str) -> Result<Target, LookupError> {
-        self.0.live(id).map(target).map_err(|error| match error {
+        self.0.wake(id).map(target).map_err(|error| match error {
             orchestrator::LookupError::Unknown { .. } => LookupError::Unknown,
+            orchestrator::LookupError::Paused { .. } => LookupError::Paused {
+                why: Cow::Borrowed("it is not resumed by clients, resume it by the API"),
+                retry_after: None,
+            },
+            orchestrator::LookupError::NotWoken { why, retry, .. } => {
+                LookupError::Paused { why: why.into(), retry_after: Some(retry) }
+            }
             orchestrator::LookupError::Stopped { reason, .. } => {
                 LookupError::Stopped { why: Cow::Borrowed(reason.as_str()) }
             }

@@ -123,6 +123,7 @@ impl DrainPhases for Node {
             live: counts.live,
             starting: counts.starting,
             sessions: counts.sessions,
+            saves: counts.saves,
             blockers: self.orchestrator.blockers().into_iter().map(blocker).collect(),
             ends_in: self.orchestrator.last_ends_by().and_then(from_now),
             ..DrainProgress::default()

@@ -14,9 +14,9 @@ use devtoolsproxy::{Edge, EdgeSettings};
 use eventlog::sqlite::{SqliteOptions, SqliteStore};
 use eventlog::{LogName, LogOptions, Store};
 use http::{StatusCode, Uri};
-use orchestrator::Orchestrator;
 use orchestrator::process::ProcessDriver;
 use orchestrator::urls::UrlBuilder;
+use orchestrator::{Config, Orchestrator};
 use service::access::{Access, AccessMetrics, Origin, protect};
 use service::http::{HttpMetrics, HttpServer, bind, count_requests};
 use service::settings::shared::{
@@ -92,7 +92,10 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         tracing::info!("{note}");
     }
     let orchestrator = Orchestrator::with_metrics(
-        settings::orchestrator(values, &node_id),
+        Config {
+            records: Some(state_dir.join("records")),
+            ..settings::orchestrator(values, &node_id)
+        },
         Arc::new(driver),
         telemetry.clone(),
         orchestrator::Metrics::register(&mut registry),

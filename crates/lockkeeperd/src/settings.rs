@@ -69,6 +69,13 @@ static DEFAULT_IDLE: Key<Duration> = Key::new(
 )
 .range("1s", "365d")
 .zero("for ever");
+static PAUSED_TTL: Key<Duration> = Key::new(
+    "PAUSED_TTL",
+    "7d",
+    "How long a paused sandbox is kept; restarts of the daemon do not interrupt that.",
+)
+.range("1s", "365d")
+.zero("for ever");
 static TOMBSTONE_TTL: Key<Duration> =
     Key::new("TOMBSTONE_TTL", "10m", "How long an ended sandbox is remembered, with its reason.")
         .range("1s", "24h");
@@ -85,7 +92,7 @@ static SANDBOX_UIDS: Key<UidRange> = Key::new(
 static MIN_FREE_DISK: Key<Size> = Key::new(
     "MIN_FREE_DISK",
     "1 GiB",
-    "Creates are refused while the disk of STATE_DIR has less free than this.",
+    "Creates and pauses are refused while the disk of STATE_DIR has less free than this.",
 )
 .range("1 MiB", "1024 GiB")
 .zero("never refused");
@@ -152,6 +159,7 @@ pub(crate) fn table() -> Table {
                 DEFAULT_TTL.setting(),
                 MAX_TTL.setting(),
                 DEFAULT_IDLE.setting(),
+                PAUSED_TTL.setting(),
                 TOMBSTONE_TTL.setting(),
             ],
         )
@@ -314,6 +322,7 @@ pub(crate) fn orchestrator(values: &Values, node_id: &str) -> Config {
         default_ttl: values.get(&DEFAULT_TTL),
         max_ttl: values.get(&MAX_TTL),
         default_idle: values.get(&DEFAULT_IDLE),
+        paused_ttl: values.get(&PAUSED_TTL),
         tombstone_ttl: values.get(&TOMBSTONE_TTL),
         crash_max: u32::try_from(values.get(&CRASH_MAX)).unwrap_or(u32::MAX),
         crash_window: values.get(&CRASH_WINDOW),

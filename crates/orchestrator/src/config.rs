@@ -1,6 +1,7 @@
 //! What a node is told at start; all values are already checked by whoever read them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::registry::Bounds;
@@ -31,6 +32,13 @@ pub struct Config {
     pub max_ttl: Duration,
     /// How long a sandbox may be unused if it does not say; zero = for ever.
     pub default_idle: Duration,
+    /// How long a parked sandbox is kept; zero = for ever.
+    pub paused_ttl: Duration,
+    /// Where records are kept, so that parked sandboxes survive the daemon; without a folder they do
+    /// not.
+    pub records: Option<PathBuf>,
+    /// How long a browser may take to close by its own protocol when it is parked.
+    pub close_timeout: Duration,
     /// How long an ended sandbox is remembered.
     pub tombstone_ttl: Duration,
     /// How many ended sandboxes are remembered.
@@ -70,6 +78,9 @@ impl Default for Config {
             default_ttl: Duration::from_secs(15 * 60),
             max_ttl: Duration::from_secs(24 * 60 * 60),
             default_idle: Duration::ZERO,
+            paused_ttl: Duration::from_secs(7 * 24 * 60 * 60),
+            records: None,
+            close_timeout: Duration::from_secs(5),
             tombstone_ttl: Duration::from_secs(10 * 60),
             tombstones: 10_000,
             crash_max: 5,

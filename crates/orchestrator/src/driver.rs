@@ -4,7 +4,7 @@
 //! cluster can stand where the process driver stands today.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,6 +13,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use upstream::{Cause, WsUrl};
+
+mod keeping;
+
+pub use keeping::{Closed, Kept, ProfileError, ProfileId, Room};
 
 /// A boxed future, so that `Driver` stays object safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -75,6 +79,9 @@ pub struct LaunchSpec {
     pub browser: Option<PathBuf>,
     /// What it may use, where that differs from what the driver was told.
     pub limits: LaunchLimits,
+    /// The kept profile to run on; a new one if absent. It stays kept whatever becomes of the start,
+    /// and of the instance.
+    pub profile: Option<ProfileId>,
     /// Further command-line switches, each starting with `--`, already checked.
     pub flags: Vec<String>,
     /// Further environment of the browser, already checked.
@@ -309,6 +316,66 @@ pub trait Driver: Send + Sync + 'static {
     /// every create, so it must not take longer than a look.
     fn free_disk(&self) -> Option<u64> {
         None
+    }
+
+    /// What the profile of a running instance needs, and what there is. Also proves that something
+    /// can be written where profiles are kept.
+    ///
+    /// # Errors
+    /// When that cannot be found out, or nothing can be written.
+    fn room(&self, _instance: LifecycleId) -> BoxFuture<'_, Result<Room, ProfileError>> {
+        Box::pin(ready(Err(ProfileError::Unsupported)))
+    }
+
+    /// Closes the browser by its own protocol and sees to it that nothing of the instance runs any
+    /// more or is started again; what does not end within `limit` is killed. The instance and its
+    /// profile stay until `save` and `stop`.
+    ///
+    /// # Errors
+    /// [`ProfileError::Unknown`].
+    ///
+    /// # Cancel safety
+    /// The close goes on when the future is dropped.
+    fn close_clean(
+        &self,
+        _instance: LifecycleId,
+        _limit: Duration,
+    ) -> BoxFuture<'_, Result<Closed, ProfileError>> {
+        Box::pin(ready(Err(ProfileError::Unsupported)))
+    }
+
+    /// Keeps the profile of an instance that was closed under `profile`, so that it survives `stop`,
+    /// the daemon and a crash of the host. Idempotent: for a profile that is kept already it only
+    /// makes sure of that. An instance that an earlier daemon left has its profile kept too, if this
+    /// comes before `reclaim`.
+    ///
+    /// # Errors
+    /// See [`ProfileError`]; the profile is then where it was, or kept but perhaps not durable.
+    ///
+    /// # Cancel safety
+    /// The save goes on when the future is dropped.
+    fn save(
+        &self,
+        _instance: LifecycleId,
+        _profile: ProfileId,
+    ) -> BoxFuture<'_, Result<Kept, ProfileError>> {
+        Box::pin(ready(Err(ProfileError::Unsupported)))
+    }
+
+    /// Removes a kept profile. Idempotent; an unknown one is a success.
+    ///
+    /// # Errors
+    /// [`ProfileError::Disk`] when it is still there; try again.
+    fn forget(&self, _profile: ProfileId) -> BoxFuture<'_, Result<(), ProfileError>> {
+        Box::pin(ready(Ok(())))
+    }
+
+    /// Every kept profile.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    fn kept(&self) -> BoxFuture<'_, Result<Vec<ProfileId>, ProfileError>> {
+        Box::pin(ready(Ok(Vec::new())))
     }
 
     /// Ends what an earlier daemon left under the same state directory.

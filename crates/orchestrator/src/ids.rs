@@ -109,6 +109,11 @@ impl ExecutionId {
         Self(random_word("ex").into())
     }
 
+    /// Wraps an id that a record held.
+    pub(crate) fn stored(id: &str) -> Self {
+        Self(id.into())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

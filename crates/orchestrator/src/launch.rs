@@ -10,6 +10,7 @@ use lockkeeper_api::{CreateRequest, ExitPolicy, Mistake, Mistakes, TimeSpan};
 use crate::config::{Config, DEFAULT_TEMPLATE};
 use crate::driver::{Capabilities, Flavour, LaunchLimits, LaunchSpec, OnExit};
 use crate::ids::{LifecycleId, SandboxId};
+use crate::registry::Policies;
 use crate::templates::Template;
 
 /// A create request with every default filled in and every value checked.
@@ -43,6 +44,8 @@ pub struct Plan {
     pub on_crash: OnExit,
     /// What follows a close by its client.
     pub on_close: OnExit,
+    /// When it is parked and who brings it back.
+    pub policies: Policies,
 }
 
 /// Why a request cannot become a sandbox on any day.
@@ -158,6 +161,11 @@ impl Plan {
                 .or(template.on_crash)
                 .unwrap_or(OnExit::Relaunch),
             on_close: request.on_close.map(on_exit).or(template.on_close).unwrap_or(OnExit::Stop),
+            policies: Policies {
+                on_expire: request.on_expire.unwrap_or_default(),
+                on_drain: request.on_drain.unwrap_or_default(),
+                auto_resume: request.auto_resume.unwrap_or(true),
+            },
         })
     }
 
@@ -168,6 +176,7 @@ impl Plan {
             flavour: self.flavour,
             browser: self.browser.clone(),
             limits: self.limits,
+            profile: None,
             flags: self.flags.clone(),
             env: self.env.clone(),
             on_crash: self.on_crash,

@@ -10,6 +10,7 @@ mod metrics;
 pub mod node;
 pub mod pool;
 pub mod process;
+mod records;
 pub mod registry;
 mod rest;
 pub mod templates;
@@ -22,8 +23,8 @@ pub use config::Config;
 pub use metrics::Metrics;
 pub use shell::{
     Blocker, ChangeError, CreateError, DeleteError, DeleteOptions, DrainCounts, DrainTotals,
-    DrainWatch,
-    ForceError, ForceReason, ForceReport, LifeStep, ListFilter, LiveSandbox, LookupError,
-    OperatorDrain, Orchestrator, Page, Snapshot, Stuck, Watch, Watched,
+    DrainWatch, ForceError, ForceReason, ForceReport, LifeStep, ListFilter, LiveSandbox,
+    LookupError, OperatorDrain, Orchestrator, Page, PauseError, PauseOptions, ResumeError,
+    Snapshot, Stuck, Watch, Watched,
 };
 pub use templates::Template;

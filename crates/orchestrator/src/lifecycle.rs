@@ -51,7 +51,10 @@ pub enum State {
         save_pending: bool,
     },
     /// Being brought back.
-    Resuming,
+    Resuming {
+        /// It waits for a start slot; there is no process.
+        queued: bool,
+    },
     /// Being ended.
     Stopping(Stop),
     /// Has ended: nothing of it is left that could run.
@@ -131,7 +134,10 @@ pub enum Event {
     /// What was to be kept is durable; for a checkpoint the new browser is ready too.
     Saved,
     /// Saving failed after the close, and the browser runs again from the same profile.
-    SaveFailedRestored,
+    SaveFailedRestored {
+        /// Step and cause.
+        detail: String,
+    },
     /// Saving failed after the close, and the browser could not be brought back.
     SaveFailedGone {
         /// Step and cause.
@@ -163,8 +169,8 @@ impl State {
             Self::Running => Self::from_running(event),
             Self::Pausing { closed } => Self::from_saving(event, *closed, Saving::Pause),
             Self::Checkpointing { closed } => Self::from_saving(event, *closed, Saving::Checkpoint),
-            Self::Paused { .. } => Self::from_paused(event),
-            Self::Resuming => Self::from_resuming(event),
+            Self::Paused { save_pending } => Self::from_paused(event, *save_pending),
+            Self::Resuming { queued } => Self::from_resuming(event, *queued),
             Self::Stopping(stop) => Self::from_stopping(event, stop),
             Self::Stopped(_) => Self::from_stopped(event),
         }
@@ -179,7 +185,7 @@ impl State {
             Self::Pausing { .. } => SandboxState::Pausing,
             Self::Checkpointing { .. } => SandboxState::Checkpointing,
             Self::Paused { .. } => SandboxState::Paused,
-            Self::Resuming => SandboxState::Resuming,
+            Self::Resuming { .. } => SandboxState::Resuming,
             Self::Stopping(_) => SandboxState::Stopping,
             Self::Stopped(_) => SandboxState::Stopped,
         }
@@ -195,7 +201,7 @@ impl State {
             | Self::Pausing { .. }
             | Self::Checkpointing { .. }
             | Self::Paused { .. }
-            | Self::Resuming => None,
+            | Self::Resuming { .. } => None,
         }
     }
 }

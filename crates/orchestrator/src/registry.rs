@@ -2,7 +2,7 @@
 //!
 //! One value under one lock. Four indices: `sandboxes` (by id, all that have not ended),
 //! `lifecycles` (every incarnation from its reservation until its cleanup has ended; this is what
-//! capacity counts), `live` (those that clients may use, always a subset of `lifecycles`) and the
+//! capacity counts, but for the last ones of parked sandboxes), `live` (those that clients may use, always a subset of `lifecycles`) and the
 //! tombstones. A reservation of capacity and start slot is one step, and each is given back at one
 //! place, so concurrent creates cannot overshoot and nothing is given back twice.
 
@@ -10,6 +10,7 @@ mod admit;
 mod apply;
 mod idle;
 mod members;
+mod park;
 mod timers;
 mod tombs;
 mod update;
@@ -20,15 +21,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use lockkeeper_api::SandboxState;
 
-pub use self::admit::{Admission, AdmitRefusal, NewSandbox};
+pub use self::admit::{Admission, AdmitRefusal, NewSandbox, Waits};
 pub use self::idle::IdleClock;
+pub use self::park::{Park, Policies};
 pub use self::timers::Timers;
 use self::tombs::Tombs;
 pub use self::tombs::Tombstone;
 pub use self::update::{Update, UpdateError};
-use crate::driver::Flavour;
+use crate::driver::{Flavour, ProfileId};
 use crate::ids::{ExecutionId, LifecycleId, SandboxId};
-use crate::lifecycle::State;
+use crate::lifecycle::{Event, State};
 
 /// One instant on both clocks: the first to count with, the second to show.
 #[derive(Debug, Clone, Copy)]
@@ -83,8 +85,14 @@ pub struct Record {
     pub started: Option<Moment>,
     /// When it became ready.
     pub ready: Option<Moment>,
-    /// When its time to live ends.
+    /// When its time to live ends; while it is parked, when that does.
     pub expires: Option<Instant>,
+    /// When it is parked and who brings it back.
+    pub policies: Policies,
+    /// The kept profile that it runs on, or will.
+    pub profile: Option<ProfileId>,
+    /// Whether its browser was closed to be kept, and since when.
+    pub park: Option<Park>,
     /// Whether it was handed out from the pool.
     pub warm: bool,
     /// Its browser.
@@ -125,6 +133,8 @@ pub struct Change<H> {
     pub from: State,
     /// To where.
     pub to: State,
+    /// What happened.
+    pub cause: Event,
     /// Its handle.
     pub handle: H,
 }
@@ -146,6 +156,8 @@ pub enum Due<H> {
     Changed(Vec<Change<H>>),
     /// Whether this one is in use has to be found out: see [`Registry::idle_checked`].
     CheckIdle(LifecycleId, H),
+    /// Its time is over and it is to be parked; what happens if that is refused.
+    Park(LifecycleId, Event),
 }
 
 /// How many there are, for waits and gauges.
@@ -180,6 +192,8 @@ impl Tally {
 struct Occupant {
     sandbox: SandboxId,
     slot: bool,
+    /// Nothing of it is left: it only gives its sandbox a name, and takes no place.
+    parked: bool,
 }
 
 /// See the module.
@@ -188,6 +202,8 @@ pub struct Registry<H> {
     bounds: Bounds,
     sandboxes: HashMap<SandboxId, Sandbox<H>>,
     lifecycles: HashMap<LifecycleId, Occupant>,
+    /// How many of them take no place.
+    parked: usize,
     /// Incarnations without a sandbox, and whether each has a start slot.
     members: HashMap<LifecycleId, bool>,
     live: HashMap<SandboxId, LifecycleId>,
@@ -207,6 +223,7 @@ impl<H: Clone> Registry<H> {
             bounds,
             sandboxes: HashMap::new(),
             lifecycles: HashMap::new(),
+            parked: 0,
             members: HashMap::new(),
             live: HashMap::new(),
             queue: VecDeque::new(),
@@ -224,7 +241,7 @@ impl<H: Clone> Registry<H> {
 
     /// Incarnations that take a place.
     fn occupied(&self) -> usize {
-        self.lifecycles.len() + self.members.len()
+        self.lifecycles.len() - self.parked + self.members.len()
     }
 
     fn recount(&mut self) {

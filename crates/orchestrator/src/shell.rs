@@ -14,9 +14,14 @@ mod force;
 mod handles;
 mod lookup;
 mod member;
+mod operations;
+mod park;
+mod pause;
 mod pool;
 mod quiet;
+mod records;
 mod requests;
+mod resume;
 mod snapshot;
 mod start;
 mod status;
@@ -45,7 +50,10 @@ pub use self::force::{ForceError, ForceReason, ForceReport, Stuck};
 use self::handles::Handles;
 pub use self::handles::LifeStep;
 pub use self::lookup::{LiveSandbox, LookupError};
+use self::operations::Operations;
+pub use self::pause::{PauseError, PauseOptions};
 use self::requests::Requests;
+pub use self::resume::ResumeError;
 pub use self::snapshot::{ListFilter, Page, Snapshot};
 pub use self::update::ChangeError;
 pub use self::watching::{Watch, Watched};
@@ -56,6 +64,7 @@ use crate::lifecycle::{Event, State};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::pool::Pool;
+use crate::records::Records;
 use crate::registry::{Change, Moment, Registry, Tally};
 use crate::watch::Journal;
 
@@ -78,6 +87,7 @@ pub(crate) struct Shared {
     factory: Keeper,
     server_gate: Gate,
     factory_gate: Gate,
+    records: Arc<Records>,
     tally: watch::Sender<Tally>,
     /// The number of the newest change in the journal.
     news: watch::Sender<u64>,
@@ -96,6 +106,7 @@ struct Core {
     status_changed: Moment,
     registry: Registry<Arc<Handles>>,
     requests: Requests,
+    operations: Operations,
     drain: DrainState,
     /// What watchers are told.
     journal: Journal<Arc<Snapshot>>,
@@ -142,6 +153,7 @@ impl Orchestrator {
             status_changed: now(),
             registry,
             requests: Requests::default(),
+            operations: Operations::default(),
             drain: DrainState::default(),
             journal: Journal::new(random_epoch(), watching::KEPT),
             pool,
@@ -149,6 +161,7 @@ impl Orchestrator {
         };
         let shared = Arc::new(Shared {
             capabilities,
+            records: Records::new(config.records.clone()),
             config,
             driver,
             telemetry,
@@ -167,6 +180,8 @@ impl Orchestrator {
             abandon: CancellationToken::new(),
         });
         shared.tasks.spawn(timers::run(Arc::clone(&shared)));
+        // Ends after everyone else: the last changes are written too.
+        shared.tasks.spawn(Arc::clone(&shared.records).run(shared.abandon.clone()));
         Self { shared }
     }
 
@@ -180,8 +195,8 @@ impl Orchestrator {
         &self.shared.capabilities
     }
 
-    /// Ends what an earlier daemon left and then opens the door. Creates are refused as not ready
-    /// until it has succeeded.
+    /// Ends what an earlier daemon left, takes over the sandboxes that it had parked, and then opens
+    /// the door. Creates are refused as not ready until it has succeeded.
     ///
     /// # Errors
     /// When what was left cannot be listed; the node is then unhealthy and stays closed.
@@ -190,12 +205,9 @@ impl Orchestrator {
     /// Not cancel safe: the door stays closed until it is called again.
     pub async fn reclaim(&self) -> Result<ReclaimReport, ReclaimError> {
         self.shared.judge(|node| node.starting("reclaiming"));
-        let outcome = self.shared.driver.reclaim().await;
+        let outcome = self.shared.take_over().await;
         match &outcome {
             Ok(report) => {
-                for lifecycle in &report.ended {
-                    events::node_restart(&self.shared.telemetry, lifecycle);
-                }
                 tracing::info!(
                     reclaim.lifecycles = report.ended.len(),
                     reclaim.processes = report.killed,
@@ -271,15 +283,18 @@ impl Shared {
                 State::Requested
                 | State::Starting
                 | State::Running
-                | State::Pausing { .. }
-                | State::Checkpointing { .. }
                 | State::Paused { .. }
-                | State::Resuming => {}
+                | State::Resuming { .. } => {}
+                State::Pausing { .. } | State::Checkpointing { .. } => {
+                    change.handle.part_sessions();
+                }
             }
             events::changed(self, change);
             self.journal_step(core, change);
+            self.record(change);
             change.handle.count(&change.to);
             change.handle.progress.send_modify(|progress| progress.state = change.to.clone());
+            core.operations.handle(change);
         }
         self.settled(core);
     }

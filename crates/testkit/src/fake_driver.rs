@@ -5,15 +5,16 @@
 //! the launch switches, so that a test can treat single sandboxes differently.
 
 mod calls;
+mod profiles;
 mod script;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use orchestrator::driver::{
-    Driver, DriverEvent, EventSink, GoneWhy, LaunchSpec, LifecycleId, OnExit, ReclaimError,
-    ReclaimReport,
+    Driver, DriverEvent, EventSink, GoneWhy, LaunchSpec, LifecycleId, OnExit, ProfileId,
+    ReclaimError, ReclaimReport,
 };
 use upstream::{Cause, WsUrl};
 
@@ -38,6 +39,8 @@ pub struct Counts {
     pub most_processes: usize,
     /// Directories that exist.
     pub directories: usize,
+    /// Profiles that are kept.
+    pub profiles: usize,
     /// Calls that have not returned.
     pub calls: usize,
 }
@@ -57,6 +60,8 @@ struct State {
     instances: BTreeMap<LifecycleId, Instance>,
     counts: Counts,
     next_port: u16,
+    profiles: BTreeSet<ProfileId>,
+    free_disk: Option<u64>,
 }
 
 type Script = Box<dyn Fn(&At<'_>) -> Act + Send + Sync>;
@@ -105,7 +110,8 @@ impl FakeDriver {
     pub fn counts(&self) -> Counts {
         let state = lock(&self.state);
         let processes = state.instances.values().filter(|instance| instance.alive).count();
-        Counts { processes, directories: state.instances.len(), ..state.counts }
+        let (directories, profiles) = (state.instances.len(), state.profiles.len());
+        Counts { processes, directories, profiles, ..state.counts }
     }
 
     /// Instances that exist.
@@ -133,7 +139,7 @@ impl FakeDriver {
     }
 
     /// Loses an instance: its browser is gone, and so is whoever would report that.
-    pub fn forget(&self, lifecycle: &LifecycleId) {
+    pub fn lose(&self, lifecycle: &LifecycleId) {
         lock(&self.state).instances.remove(lifecycle);
     }
 

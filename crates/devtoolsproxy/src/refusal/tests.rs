@@ -21,6 +21,8 @@ fn all() -> Vec<Expected> {
         (Refusal::NoSuchPath, 404, None),
         (Refusal::Lookup(LookupError::Unknown), 404, None),
         (Refusal::Lookup(LookupError::Stopped { why: "ttl".into() }), 410, None),
+        (paused(None), 409, None),
+        (paused(Some(Duration::from_secs(5))), 503, Some((RETRY_AFTER, "5"))),
         (Refusal::Route(RouteRefused::Target), 404, None),
         (Refusal::Route(RouteRefused::Method { allow: "PUT" }), 405, Some((ALLOW, "PUT"))),
         (Refusal::Route(RouteRefused::UpgradeMissing), 426, Some((UPGRADE, "websocket"))),
@@ -49,6 +51,10 @@ fn all() -> Vec<Expected> {
         (Refusal::BadAnswer("not JSON"), 502, Some((RETRY_AFTER, "1"))),
         (Refusal::NoAnswer, 504, Some((RETRY_AFTER, "1"))),
     ]
+}
+
+fn paused(retry_after: Option<Duration>) -> Refusal {
+    Refusal::Lookup(LookupError::Paused { why: "the node is full".into(), retry_after })
 }
 
 /// Every refusal, those that follow from a stop included.

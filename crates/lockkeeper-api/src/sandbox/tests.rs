@@ -15,6 +15,9 @@ fn a_full_request_survives_the_wire() {
         labels: BTreeMap::from([("team".into(), "search".into())]),
         on_crash: Some(ExitPolicy::Stop),
         on_close: Some(ExitPolicy::Relaunch),
+        on_expire: Some(ExpirePolicy::Pause),
+        on_drain: Some(DrainPolicy::Pause),
+        auto_resume: Some(false),
     };
     let text = serde_json::to_vec(&request).unwrap();
     assert_eq!(CreateRequest::from_json(&text), Ok(request.clone()));

@@ -63,7 +63,7 @@ impl State {
             | Event::ClosingBrowser
             | Event::SaveRefused
             | Event::Saved
-            | Event::SaveFailedRestored
+            | Event::SaveFailedRestored { .. }
             | Event::SaveFailedGone { .. }
             | Event::Resume
             | Event::ResumeFailed
@@ -94,7 +94,7 @@ impl State {
             | Event::ClosingBrowser
             | Event::SaveRefused
             | Event::Saved
-            | Event::SaveFailedRestored
+            | Event::SaveFailedRestored { .. }
             | Event::SaveFailedGone { .. }
             | Event::Resume
             | Event::ResumeFailed
@@ -126,7 +126,7 @@ impl State {
             | Event::ClosingBrowser
             | Event::SaveRefused
             | Event::Saved
-            | Event::SaveFailedRestored
+            | Event::SaveFailedRestored { .. }
             | Event::SaveFailedGone { .. }
             | Event::Resume
             | Event::ResumeFailed
@@ -139,12 +139,12 @@ impl State {
             Event::ClosingBrowser if !closed => Step::To(saving.state(true)),
             Event::SaveRefused if !closed => Step::To(Self::Running),
             Event::Saved if closed => Step::To(saving.saved()),
-            Event::SaveFailedRestored if closed => Step::To(Self::Running),
+            Event::SaveFailedRestored { .. } if closed => Step::To(Self::Running),
             Event::SaveFailedGone { detail } if closed => stopping(saving.failed(), detail),
             Event::ClosingBrowser
             | Event::SaveRefused
             | Event::Saved
-            | Event::SaveFailedRestored
+            | Event::SaveFailedRestored { .. }
             | Event::SaveFailedGone { .. } => Step::Ignored,
             Event::Delete { detail } => stopping(StopReason::Request, detail),
             Event::Force(stop) if !closed => Step::To(Self::Stopping(stop.clone())),
@@ -174,9 +174,14 @@ impl State {
         }
     }
 
-    pub(super) fn from_paused(event: &Event) -> Step {
+    pub(super) fn from_paused(event: &Event, save_pending: bool) -> Step {
         match event {
-            Event::Resume => Step::To(Self::Resuming),
+            Event::Resume => Step::To(Self::Resuming { queued: true }),
+            // The save that a forced stop did not wait for has ended after all.
+            Event::Saved if save_pending => Step::To(Self::Paused { save_pending: false }),
+            Event::SaveFailedGone { detail } if save_pending => {
+                stopping(StopReason::PauseFailed, detail)
+            }
             Event::Delete { detail } => stopping(StopReason::Request, detail),
             Event::PausedTtl { detail } => stopping(StopReason::Ttl, detail),
             // A parked sandbox survives the daemon: force has nothing to end here.
@@ -199,17 +204,19 @@ impl State {
             | Event::ClosingBrowser
             | Event::SaveRefused
             | Event::Saved
-            | Event::SaveFailedRestored
+            | Event::SaveFailedRestored { .. }
             | Event::SaveFailedGone { .. }
             | Event::ResumeFailed
             | Event::CleanupEnded => Step::Ignored,
         }
     }
 
-    pub(super) fn from_resuming(event: &Event) -> Step {
+    pub(super) fn from_resuming(event: &Event, queued: bool) -> Step {
         let paused = || Step::To(Self::Paused { save_pending: false });
         match event {
-            Event::Ready => Step::To(Self::Running),
+            Event::SlotGranted if queued => Step::To(Self::Resuming { queued: false }),
+            Event::QueueDeadline if queued => paused(),
+            Event::Ready if !queued => Step::To(Self::Running),
             Event::ResumeFailed
             | Event::StartFailed { .. }
             | Event::StartDeadline { .. }
@@ -220,6 +227,7 @@ impl State {
             Event::Delete { detail } => stopping(StopReason::Request, detail),
             Event::SlotGranted
             | Event::QueueDeadline
+            | Event::Ready
             | Event::Abandoned
             | Event::BrowserRelaunching
             | Event::RunFinished { .. }
@@ -231,7 +239,7 @@ impl State {
             | Event::ClosingBrowser
             | Event::SaveRefused
             | Event::Saved
-            | Event::SaveFailedRestored
+            | Event::SaveFailedRestored { .. }
             | Event::SaveFailedGone { .. }
             | Event::Resume
             | Event::CleanupEnded => Step::Ignored,
@@ -263,7 +271,7 @@ impl State {
             | Event::ClosingBrowser
             | Event::SaveRefused
             | Event::Saved
-            | Event::SaveFailedRestored
+            | Event::SaveFailedRestored { .. }
             | Event::SaveFailedGone { .. }
             | Event::Resume
             | Event::ResumeFailed => Step::Ignored,
@@ -293,7 +301,7 @@ impl State {
             | Event::ClosingBrowser
             | Event::SaveRefused
             | Event::Saved
-            | Event::SaveFailedRestored
+            | Event::SaveFailedRestored { .. }
             | Event::SaveFailedGone { .. }
             | Event::Resume
             | Event::ResumeFailed

@@ -31,7 +31,7 @@ fn events() -> Vec<Event> {
         Event::ClosingBrowser,
         Event::SaveRefused,
         Event::Saved,
-        Event::SaveFailedRestored,
+        Event::SaveFailedRestored { detail: text() },
         Event::SaveFailedGone { detail: text() },
         Event::Resume,
         Event::ResumeFailed,
@@ -50,13 +50,14 @@ fn states() -> Vec<State> {
         State::Checkpointing { closed: true },
         State::Paused { save_pending: false },
         State::Paused { save_pending: true },
-        State::Resuming,
+        State::Resuming { queued: true },
+        State::Resuming { queued: false },
         State::Stopping(Stop::new(R::Ttl, "first")),
         State::Stopped(Stop::new(R::Ttl, "first")),
     ]
 }
 
-/// Short form: `stopping(request)`, `pausing!` once closed.
+/// Short form: `stopping(request)`, `pausing!` once closed, `resuming*` while it waits for a slot.
 fn show(state: &State) -> String {
     match state {
         State::Stopping(stop) => format!("stopping({})", stop.reason.as_str()),
@@ -65,6 +66,7 @@ fn show(state: &State) -> String {
             format!("{}!", state.word().as_str())
         }
         State::Paused { save_pending: true } => "paused*".to_owned(),
+        State::Resuming { queued: true } => "resuming*".to_owned(),
         other => other.word().as_str().to_owned(),
     }
 }
@@ -120,6 +122,32 @@ proptest! {
                 prop_assert_eq!(first.get_or_insert_with(|| stop.clone()), stop);
             } else {
                 prop_assert!(first.is_none(), "{:?} came back", next);
+            }
+            state = next;
+        }
+    }
+
+    /// Parked and saved is only what was saved after a close; a forced stop may leave it pending.
+    #[test]
+    fn nothing_is_paused_without_a_save(picks in prop::collection::vec(0_usize..26, 0..80)) {
+        let all = events();
+        let mut state = State::Running;
+        for pick in picks {
+            let event = &all[pick];
+            let Step::To(next) = state.step(event) else { continue };
+            if let State::Paused { save_pending } = next {
+                match &state {
+                    State::Pausing { closed } | State::Checkpointing { closed } => {
+                        prop_assert!(*closed);
+                        prop_assert_eq!(save_pending, *event != Event::Saved);
+                    }
+                    State::Paused { .. } => {
+                        prop_assert_eq!(event, &Event::Saved);
+                    }
+                    // A profile that is started from was saved, or is saved by that.
+                    State::Resuming { .. } => prop_assert!(!save_pending),
+                    other => prop_assert!(false, "paused from {:?}", other),
+                }
             }
             state = next;
         }

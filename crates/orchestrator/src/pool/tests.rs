@@ -3,6 +3,7 @@ use crate::driver::{Flavour, LaunchLimits, OnExit};
 
 fn launch(flag: &str) -> LaunchSpec {
     LaunchSpec {
+        profile: None,
         lifecycle: LifecycleId::new("template"),
         flavour: Flavour::HeadlessShell,
         browser: None,

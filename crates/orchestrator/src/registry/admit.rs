@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use lockkeeper_api::SandboxState;
 
-use super::{BrowserRecord, Change, IdleClock, Moment, Occupant, Record, Registry, Sandbox, Timer};
+use super::{
+    BrowserRecord, Change, IdleClock, Moment, Occupant, Policies, Record, Registry, Sandbox, Timer,
+};
 use crate::driver::Flavour;
 use crate::ids::{ExecutionId, LifecycleId, SandboxId};
 use crate::lifecycle::{Event, State};
@@ -30,10 +32,19 @@ pub struct NewSandbox {
     pub ttl: Duration,
     /// How long it may be unused; zero = for ever.
     pub idle: Duration,
+    /// When it is parked and who brings it back.
+    pub policies: Policies,
+    /// How long its start may take.
+    pub waits: Waits,
+}
+
+/// How long a start may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waits {
     /// How long it may wait for a start slot; zero = not at all.
-    pub queue_timeout: Duration,
+    pub queue: Duration,
     /// How long it may take until it is ready, the queue included.
-    pub create_timeout: Duration,
+    pub ready: Duration,
 }
 
 /// How a sandbox got in.
@@ -96,20 +107,12 @@ impl<H: Clone> Registry<H> {
     ) -> Result<Admission, AdmitRefusal> {
         let admission = self.may_admit(&new, now.instant)?;
         let slot = admission == Admission::Starting;
-        let NewSandbox { id, lifecycle, queue_timeout, create_timeout, .. } = &new;
-        self.tombs.forget(id);
-        self.lifecycles.insert(lifecycle.clone(), Occupant { sandbox: id.clone(), slot });
+        self.tombs.forget(&new.id);
+        self.occupy(&new.lifecycle, &new.id, slot);
         if slot {
-            self.tally.slots += 1;
+            self.start_deadline(&new.lifecycle, new.waits, now);
         } else {
-            self.queue.push_back(lifecycle.clone());
-            let wait = (*queue_timeout).min(*create_timeout);
-            if let Some(at) = now.instant.checked_add(wait) {
-                self.timers.set(Timer::Queue(lifecycle.clone()), at);
-            }
-        }
-        if let Some(at) = now.instant.checked_add(*create_timeout) {
-            self.timers.set(Timer::Start(lifecycle.clone()), at);
+            self.queue_up(&new.lifecycle, new.waits, now);
         }
         let state = if slot { State::Starting } else { State::Requested };
         self.tally.by_state[state.word() as usize] += 1;
@@ -141,7 +144,32 @@ impl<H: Clone> Registry<H> {
             ready: None,
             expires: None,
             warm: false,
+            policies: new.policies,
+            profile: None,
+            park: None,
             browser: BrowserRecord::default(),
+        }
+    }
+
+    /// Takes a place, and a start slot if there is one for it.
+    pub(super) fn occupy(&mut self, lifecycle: &LifecycleId, sandbox: &SandboxId, slot: bool) {
+        let occupant = Occupant { sandbox: sandbox.clone(), slot, parked: false };
+        self.lifecycles.insert(lifecycle.clone(), occupant);
+        self.tally.slots += u64::from(slot);
+    }
+
+    /// Waits for a start slot behind those that came before.
+    pub(super) fn queue_up(&mut self, lifecycle: &LifecycleId, waits: Waits, now: Moment) {
+        self.queue.push_back(lifecycle.clone());
+        if let Some(at) = now.instant.checked_add(waits.queue.min(waits.ready)) {
+            self.timers.set(Timer::Queue(lifecycle.clone()), at);
+        }
+        self.start_deadline(lifecycle, waits, now);
+    }
+
+    fn start_deadline(&mut self, lifecycle: &LifecycleId, waits: Waits, now: Moment) {
+        if let Some(at) = now.instant.checked_add(waits.ready) {
+            self.timers.set(Timer::Start(lifecycle.clone()), at);
         }
     }
 
@@ -151,12 +179,20 @@ impl<H: Clone> Registry<H> {
     /// See [`AdmitRefusal`].
     pub fn may_admit(&self, new: &NewSandbox, now: Instant) -> Result<Admission, AdmitRefusal> {
         self.id_is_free(&new.id)?;
+        self.may_start(new.waits.queue, now)
+    }
+
+    /// Whether there is a place for one more incarnation, and a start slot or a place in the queue.
+    ///
+    /// # Errors
+    /// [`AdmitRefusal::Full`] and [`AdmitRefusal::Busy`].
+    pub fn may_start(&self, queue: Duration, now: Instant) -> Result<Admission, AdmitRefusal> {
         if self.occupied() >= self.bounds.max_sandboxes {
             let max = self.bounds.max_sandboxes;
             return Err(AdmitRefusal::Full { max, retry: self.full_hint(now) });
         }
         let slot = self.queue.is_empty() && self.free_slots() > 0;
-        if !slot && (new.queue_timeout.is_zero() || self.queue.len() >= self.bounds.queue_len) {
+        if !slot && (queue.is_zero() || self.queue.len() >= self.bounds.queue_len) {
             let queued = self.queue.len();
             return Err(AdmitRefusal::Busy { queued, retry: self.busy_hint() });
         }
@@ -201,7 +237,9 @@ impl<H: Clone> Registry<H> {
     }
 
     fn full_hint(&self, now: Instant) -> Duration {
-        let ends = self.sandboxes.values().filter_map(|sandbox| sandbox.record.expires).min();
+        // The end of a parked one frees no place.
+        let places = self.sandboxes.values().filter(|s| s.record.park.is_none());
+        let ends = places.filter_map(|sandbox| sandbox.record.expires).min();
         ends.map_or(HINT.1, |at| at.saturating_duration_since(now)).clamp(HINT.0, HINT.1)
     }
 

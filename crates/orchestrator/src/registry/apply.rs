@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use lockkeeper_api::SandboxState;
+use lockkeeper_api::{ExpirePolicy, SandboxState};
 
 use super::{Change, Due, IdleClock, Moment, Registry, Sandbox, Timer, Tombstone};
 use crate::ids::LifecycleId;
@@ -29,14 +29,16 @@ impl<H: Clone> Registry<H> {
         let Step::To(next) = sandbox.state.step(event) else { return };
         let from = std::mem::replace(&mut sandbox.state, next.clone());
         match &next {
-            State::Starting => sandbox.record.started = Some(now),
+            State::Starting | State::Resuming { queued: false } => {
+                sandbox.record.started = Some(now);
+            }
             State::Running if sandbox.record.ready.is_none() => sandbox.record.ready = Some(now),
             State::Running
             | State::Requested
             | State::Pausing { .. }
             | State::Checkpointing { .. }
             | State::Paused { .. }
-            | State::Resuming
+            | State::Resuming { queued: true }
             | State::Stopping(_)
             | State::Stopped(_) => {}
         }
@@ -47,7 +49,8 @@ impl<H: Clone> Registry<H> {
         // Read after both: the record now has its deadlines.
         if let Some(sandbox) = self.by_lifecycle(lifecycle) {
             let (record, handle) = (sandbox.record.clone(), sandbox.handle.clone());
-            changes.push(Change { record, from, to: next.clone(), handle });
+            let (to, cause) = (next.clone(), event.clone());
+            changes.push(Change { record, from, to, cause, handle });
         }
         if let State::Stopped(_) = next {
             self.bury(lifecycle, now);
@@ -57,11 +60,14 @@ impl<H: Clone> Registry<H> {
 
     fn leave(&mut self, lifecycle: &LifecycleId, from: &State, to: &State, now: Moment) {
         match from {
-            State::Requested => {
-                self.queue.retain(|waiting| waiting != lifecycle);
-                self.timers.clear(&Timer::Queue(lifecycle.clone()));
+            State::Requested => self.leave_queue(lifecycle),
+            State::Resuming { queued: true } => {
+                self.leave_queue(lifecycle);
+                if !matches!(to, State::Resuming { .. }) {
+                    self.timers.clear(&Timer::Start(lifecycle.clone()));
+                }
             }
-            State::Starting | State::Resuming => {
+            State::Starting | State::Resuming { queued: false } => {
                 self.timers.clear(&Timer::Start(lifecycle.clone()));
                 if *to == State::Running {
                     self.note_start_time(lifecycle, now);
@@ -76,20 +82,26 @@ impl<H: Clone> Registry<H> {
                     self.live.remove(&id);
                 }
             }
+            State::Paused { .. } => self.timers.clear(&Timer::Ttl(lifecycle.clone())),
             State::Pausing { .. }
             | State::Checkpointing { .. }
-            | State::Paused { .. }
             | State::Stopping(_)
             | State::Stopped(_) => {}
         }
     }
 
-    fn arrive(&mut self, lifecycle: &LifecycleId, to: &State, now: Moment) {
+    fn leave_queue(&mut self, lifecycle: &LifecycleId) {
+        self.queue.retain(|waiting| waiting != lifecycle);
+        self.timers.clear(&Timer::Queue(lifecycle.clone()));
+    }
+
+    pub(super) fn arrive(&mut self, lifecycle: &LifecycleId, to: &State, now: Moment) {
         match to {
             State::Running => {
                 let Some(sandbox) = self.by_lifecycle_mut(lifecycle) else { return };
                 let id = sandbox.record.id.clone();
                 sandbox.idle = IdleClock::new(now.instant);
+                sandbox.record.park = None;
                 let ready = sandbox.record.ready.unwrap_or(now).instant;
                 if sandbox.record.expires.is_none() && !sandbox.record.ttl.is_zero() {
                     sandbox.record.expires = ready.checked_add(sandbox.record.ttl);
@@ -104,12 +116,23 @@ impl<H: Clone> Registry<H> {
                     self.timers.set(Timer::Idle(lifecycle.clone()), at);
                 }
             }
+            State::Paused { .. } => {
+                let Some(sandbox) = self.by_lifecycle_mut(lifecycle) else { return };
+                // Its time to live counts anew from when it is ready again.
+                sandbox.record.ready = None;
+                let until = sandbox.record.park.and_then(|park| park.until);
+                let left = until.map(|at| at.duration_since(now.wall).unwrap_or_default());
+                let ends = left.and_then(|left| now.instant.checked_add(left));
+                sandbox.record.expires = ends;
+                if let Some(at) = ends {
+                    self.timers.set(Timer::Ttl(lifecycle.clone()), at);
+                }
+            }
             State::Starting
             | State::Requested
             | State::Pausing { .. }
             | State::Checkpointing { .. }
-            | State::Paused { .. }
-            | State::Resuming
+            | State::Resuming { .. }
             | State::Stopping(_)
             | State::Stopped(_) => {}
         }
@@ -120,6 +143,7 @@ impl<H: Clone> Registry<H> {
         self.free_slot(lifecycle);
         self.timers.clear(&Timer::Start(lifecycle.clone()));
         let Some(occupant) = self.lifecycles.remove(lifecycle) else { return };
+        self.parked -= usize::from(occupant.parked);
         let Some(sandbox) = self.sandboxes.remove(&occupant.sandbox) else { return };
         self.tally.by_state[SandboxState::Stopped as usize] -= 1;
         if let State::Stopped(stop) = sandbox.state {
@@ -128,6 +152,14 @@ impl<H: Clone> Registry<H> {
             if let Some(at) = self.tombs.expire(now.instant) {
                 self.timers.set(Timer::Tombs, at);
             }
+        }
+    }
+
+    /// Ends a sandbox whose time is over, or says that it is to be parked.
+    pub(super) fn expired(&mut self, lifecycle: LifecycleId, event: Event, now: Moment) -> Due<H> {
+        match self.by_lifecycle(&lifecycle).map(|sandbox| sandbox.record.policies.on_expire) {
+            Some(ExpirePolicy::Pause) => Due::Park(lifecycle, event),
+            Some(ExpirePolicy::Stop) | None => Due::Changed(self.apply(&lifecycle, &event, now)),
         }
     }
 
@@ -147,8 +179,14 @@ impl<H: Clone> Registry<H> {
                 Due::Changed(self.apply(&lifecycle, &Event::StartDeadline { detail }, now))
             }
             Timer::Ttl(lifecycle) => {
-                let detail = "its time to live has passed".to_owned();
-                Due::Changed(self.apply(&lifecycle, &Event::Ttl { detail }, now))
+                let parked = self.by_lifecycle(&lifecycle).is_some_and(|s| s.record.park.is_some());
+                if parked {
+                    let detail = "it was parked for longer than it is kept".to_owned();
+                    Due::Changed(self.apply(&lifecycle, &Event::PausedTtl { detail }, now))
+                } else {
+                    let detail = "its time to live has passed".to_owned();
+                    self.expired(lifecycle, Event::Ttl { detail }, now)
+                }
             }
             Timer::Idle(lifecycle) => match self.by_lifecycle(&lifecycle) {
                 Some(sandbox) => {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Change, Moment, Registry, Timer};
+use super::{Due, Moment, Registry, Timer};
 use crate::ids::LifecycleId;
 use crate::lifecycle::{Event, State};
 
@@ -66,20 +66,17 @@ impl<H: Clone> Registry<H> {
     }
 
     /// Whether the sandbox of a [`super::Due::CheckIdle`] is in use.
-    pub fn idle_checked(
-        &mut self,
-        lifecycle: &LifecycleId,
-        in_use: bool,
-        now: Moment,
-    ) -> Vec<Change<H>> {
-        let Some(sandbox) = self.by_lifecycle_mut(lifecycle) else { return Vec::new() };
+    pub fn idle_checked(&mut self, lifecycle: &LifecycleId, in_use: bool, now: Moment) -> Due<H> {
+        let Some(sandbox) = self.by_lifecycle_mut(lifecycle) else {
+            return Due::Changed(Vec::new());
+        };
         let limit = sandbox.record.idle;
         if sandbox.idle.answered(in_use, limit, now.instant) {
             let detail = format!("unused for {} s", limit.as_secs_f64());
-            return self.apply(lifecycle, &Event::Idle { detail }, now);
+            return self.expired(lifecycle.clone(), Event::Idle { detail }, now);
         }
         self.arm_idle(lifecycle);
-        Vec::new()
+        Due::Changed(Vec::new())
     }
 
     pub(super) fn arm_idle(&mut self, lifecycle: &LifecycleId) {

@@ -3,8 +3,8 @@
 //! A member of the pool takes a place like every other incarnation, and a start slot while it is
 //! being started. It has no sandbox until it is handed out.
 
+use super::Sandbox;
 use super::{AdmitRefusal, BrowserRecord, Change, IdleClock, Moment, NewSandbox, Record, Registry};
-use super::{Occupant, Sandbox};
 use crate::ids::{LifecycleId, SandboxId};
 use crate::lifecycle::{Event, State};
 
@@ -68,8 +68,7 @@ impl<H: Clone> Registry<H> {
         let lifecycle = new.lifecycle.clone();
         self.members.remove(&lifecycle);
         self.tombs.forget(&new.id);
-        let occupant = Occupant { sandbox: new.id.clone(), slot: false };
-        self.lifecycles.insert(lifecycle.clone(), occupant);
+        self.occupy(&lifecycle, &new.id, false);
         let record = Record { started: Some(now), warm: true, browser, ..self.record(new, now) };
         let state = State::Starting;
         self.tally.by_state[state.word() as usize] += 1;

@@ -1,16 +1,24 @@
 //! Facts about admission, slots, deadlines and tombstones.
 
 mod model;
+mod park;
 
 use telemetry::words::StopReason;
 
 use super::*;
-use crate::lifecycle::{Event, Stop};
+use crate::lifecycle::Stop;
 
 impl<H: Clone> Registry<H> {
     /// Panics unless the indices agree with each other.
     pub(crate) fn check(&self) {
-        assert!(self.lifecycles.len() <= self.bounds.max_sandboxes, "over capacity");
+        assert!(self.occupied() <= self.bounds.max_sandboxes, "over capacity");
+        let parked = self.lifecycles.values().filter(|occupant| occupant.parked).count();
+        assert_eq!(self.parked, parked, "parked ones are counted wrong");
+        for (lifecycle, _) in self.lifecycles.iter().filter(|(_, occupant)| occupant.parked) {
+            let sandbox = self.by_lifecycle(lifecycle).expect("a parked name is somebody's");
+            let state = sandbox.state.word();
+            assert!(matches!(state, SandboxState::Paused | SandboxState::Stopping), "{state:?}");
+        }
         let slots = self.lifecycles.values().filter(|occupant| occupant.slot).count();
         assert_eq!(self.tally.slots as usize, slots, "slots are counted wrong");
         assert!(slots <= self.bounds.start_slots, "too many starts");
@@ -23,7 +31,8 @@ impl<H: Clone> Registry<H> {
         }
         for sandbox in self.sandboxes.values() {
             let queued = self.queue.contains(&sandbox.record.lifecycle);
-            assert_eq!(queued, sandbox.state == State::Requested);
+            let waits = [State::Requested, State::Resuming { queued: true }];
+            assert_eq!(queued, waits.contains(&sandbox.state), "{:?}", sandbox.state);
             let live = self.live.contains_key(&sandbox.record.id);
             assert_eq!(live, sandbox.state == State::Running);
         }
@@ -32,7 +41,7 @@ impl<H: Clone> Registry<H> {
             assert_eq!(self.tally.of(state) as usize, found, "{state:?} is counted wrong");
         }
         assert_eq!(self.tally.live as usize, self.live.len());
-        assert_eq!(self.tally.lifecycles as usize, self.lifecycles.len());
+        assert_eq!(self.tally.lifecycles as usize, self.occupied());
         assert_eq!(self.tally.queued as usize, self.queue.len());
     }
 }
@@ -47,6 +56,8 @@ fn bounds() -> Bounds {
         tombstones: 3,
     }
 }
+
+const WAITS: Waits = Waits { queue: Duration::from_secs(30), ready: Duration::from_secs(60) };
 
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -78,8 +89,8 @@ impl World {
             labels: BTreeMap::new(),
             ttl: secs(100),
             idle: Duration::ZERO,
-            queue_timeout: secs(30),
-            create_timeout: secs(60),
+            policies: Policies::default(),
+            waits: WAITS,
         }
     }
 
@@ -116,8 +127,12 @@ impl World {
             let changes = match due {
                 Due::Changed(changes) => changes,
                 Due::CheckIdle(lifecycle, ()) => {
-                    self.registry.idle_checked(&lifecycle, in_use, self.now)
+                    match self.registry.idle_checked(&lifecycle, in_use, self.now) {
+                        Due::Changed(changes) => changes,
+                        other => panic!("{other:?}"),
+                    }
                 }
+                Due::Park(lifecycle, _) => self.registry.apply(&lifecycle, &Event::Pause, self.now),
             };
             self.registry.check();
             shown.extend(show(&changes));
@@ -175,7 +190,10 @@ fn a_create_that_does_not_want_to_wait_is_refused_at_once() {
     let mut world = World::new();
     world.admit("a").unwrap();
     world.admit("b").unwrap();
-    let impatient = NewSandbox { queue_timeout: Duration::ZERO, ..World::new_sandbox("c", "c") };
+    let impatient = NewSandbox {
+        waits: Waits { queue: Duration::ZERO, ..WAITS },
+        ..World::new_sandbox("c", "c")
+    };
     assert!(matches!(world.admit_new(impatient), Err(AdmitRefusal::Busy { .. })));
 }
 
@@ -344,6 +362,7 @@ fn a_refused_change_changes_nothing() {
         only_later: true,
         idle: Some(secs(9)),
         labels: BTreeMap::from([("k".into(), Some("v".into()))]),
+        ..Update::default()
     };
     world.registry.update("a", update, world.now).unwrap_err();
     let record = &world.registry.sandbox("a").unwrap().record;

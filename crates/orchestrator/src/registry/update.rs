@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lockkeeper_api::SandboxState;
+use lockkeeper_api::{DrainPolicy, ExpirePolicy, SandboxState};
 
 use super::{Moment, Registry, Timer};
 use crate::ids::SandboxId;
@@ -20,6 +20,12 @@ pub struct Update {
     pub idle: Option<Duration>,
     /// Labels to set, or to remove.
     pub labels: BTreeMap<String, Option<String>>,
+    /// What follows when its time is over.
+    pub on_expire: Option<ExpirePolicy>,
+    /// What follows when the node shuts down.
+    pub on_drain: Option<DrainPolicy>,
+    /// Whether a client that connects brings it back.
+    pub auto_resume: Option<bool>,
 }
 
 /// Why nothing was changed.
@@ -70,7 +76,7 @@ impl<H: Clone> Registry<H> {
             | State::Pausing { .. }
             | State::Checkpointing { .. }
             | State::Paused { .. }
-            | State::Resuming => {}
+            | State::Resuming { .. } => {}
         }
         let record = &mut sandbox.record;
         let mut changed = Vec::new();
@@ -114,6 +120,18 @@ impl<H: Clone> Registry<H> {
                 };
             }
             changed.push("labels");
+        }
+        if let Some(policy) = update.on_expire {
+            record.policies.on_expire = policy;
+            changed.push("on_expire");
+        }
+        if let Some(policy) = update.on_drain {
+            record.policies.on_drain = policy;
+            changed.push("on_drain");
+        }
+        if let Some(resume) = update.auto_resume {
+            record.policies.auto_resume = resume;
+            changed.push("auto_resume");
         }
         let (lifecycle, expires) = (record.lifecycle.clone(), record.expires);
         if sandbox.state == State::Running {

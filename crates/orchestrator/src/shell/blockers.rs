@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use lockkeeper_api::SandboxState;
 
 use super::{Core, Orchestrator, now};
+use crate::lifecycle::State;
 use crate::shell::LifeStep;
 
 /// How much a drain still waits for.
@@ -18,6 +19,8 @@ pub struct DrainCounts {
     pub stopping: u64,
     /// Open DevTools sessions.
     pub sessions: u64,
+    /// Pauses and checkpoints under way.
+    pub saves: u64,
 }
 
 /// One sandbox that a drain waits for.
@@ -46,6 +49,9 @@ impl Core {
             starting: tally.starting(),
             stopping: tally.of(SandboxState::Stopping),
             sessions: sessions.sum(),
+            saves: tally.of(SandboxState::Pausing)
+                + tally.of(SandboxState::Checkpointing)
+                + self.registry.saves_pending(),
         }
     }
 }
@@ -60,7 +66,8 @@ impl Orchestrator {
     pub fn blockers(&self) -> Vec<Blocker> {
         let core = self.shared.lock();
         let now = now().instant;
-        let mut all: Vec<_> = core.registry.sandboxes().collect();
+        let mut all: Vec<_> =
+            core.registry.sandboxes().filter(|s| s.occupies(&core.registry)).collect();
         all.sort_by_key(|sandbox| sandbox.record.seq);
         let blocker = |sandbox: &&crate::registry::Sandbox<_>| {
             let record = &sandbox.record;
@@ -86,7 +93,9 @@ impl Orchestrator {
         let core = self.shared.lock();
         let now = now();
         let mut last = None;
-        for sandbox in core.registry.sandboxes().filter(|s| s.state.stop().is_none()) {
+        let parked = |state: &State| matches!(state, State::Paused { .. });
+        let lives = core.registry.sandboxes();
+        for sandbox in lives.filter(|s| s.state.stop().is_none() && !parked(&s.state)) {
             // What is not ready yet has its whole life before it.
             let left = match (sandbox.record.expires, sandbox.record.ttl) {
                 (Some(at), _) => at.saturating_duration_since(now.instant),

@@ -12,13 +12,15 @@ use upstream::Publisher;
 
 use super::handles::Handles;
 use super::pool::Waiter;
-use super::{Orchestrator, Shared, Snapshot, events, now, task};
+use super::task::{Incarnation, Life};
+use super::{Orchestrator, Shared, Snapshot, events, now};
 use crate::driver::OnExit;
 use crate::ids::{ExecutionId, LifecycleId, SandboxId, random_lifecycle};
 use crate::launch::{Plan, PlanError};
 use crate::lifecycle::{Event, State, Stop};
 use crate::node::DoorRefusal;
-use crate::registry::{Admission, AdmitRefusal, NewSandbox};
+use crate::records::Launch;
+use crate::registry::{Admission, AdmitRefusal, NewSandbox, Waits};
 
 /// Why there is no new sandbox. None of these leaves anything behind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -236,8 +238,8 @@ impl Shared {
             labels: plan.labels.clone(),
             ttl: plan.ttl,
             idle: plan.idle,
-            queue_timeout: plan.queue_timeout,
-            create_timeout: self.config.create_timeout,
+            policies: plan.policies,
+            waits: Waits { queue: plan.queue_timeout, ready: self.config.create_timeout },
         };
         let (id, lifecycle) = (new.id.clone(), new.lifecycle.clone());
         // A look at the disk is no work for inside the lock.
@@ -281,7 +283,8 @@ impl Shared {
         let publisher = Publisher::new(plan.on_crash == OnExit::Relaunch);
         let metrics = self.metrics.as_ref();
         let upstream = publisher.upstream();
-        let mut handles = Handles::new(id, lifecycle, State::Requested, upstream, metrics);
+        let launch = Launch::of(&launch);
+        let mut handles = Handles::new(id, lifecycle, State::Requested, upstream, launch, metrics);
         handles.id_is_known = plan.id.is_some();
         let handles = Arc::new(handles);
         if core.registry.admit(new, Arc::clone(&handles), now)? == Admission::Starting {
@@ -291,6 +294,9 @@ impl Shared {
                 events::created(self, &sandbox.record);
             }
         }
+        if let Some(sandbox) = core.registry.by_lifecycle(&handles.lifecycle) {
+            self.record_of(sandbox);
+        }
         self.journal_present(&mut core, &handles.lifecycle);
         if let Some(request) = plan.request_id.clone() {
             core.note_request(request, &handles);
@@ -298,8 +304,8 @@ impl Shared {
         handles.clients.fetch_add(1, Ordering::Relaxed);
         self.settled(&mut core);
         drop(core);
-        let life = task::Life::new(Arc::clone(self), Arc::clone(&handles), publisher);
-        self.tasks.spawn(life.run(plan.clone(), entered));
+        let life = Life::new(Arc::clone(self), Incarnation::new(Arc::clone(&handles), publisher));
+        self.tasks.spawn(life.run(Some(entered)));
         Ok(Admitted::Waiting(handles))
     }
 

@@ -130,6 +130,7 @@ impl Orchestrator {
         self.shared.hold_pool(&mut core);
         if self.shared.server.begin_drain() {
             core.drain.totals = DrainTotals::default();
+            self.shared.park_for_shutdown(&core);
             tracing::info!(
                 inside = self.shared.server.report(now.instant).inside,
                 "server gate closed"
@@ -178,7 +179,7 @@ impl Orchestrator {
     /// Leaves nothing behind when dropped.
     pub async fn wait_cleanup(&self) {
         self.phase("wait_cleanup");
-        self.wait_tally(|tally| tally.lifecycles == 0).await;
+        self.wait_tally(cleaned).await;
     }
 
     /// What the drain has ended so far.
@@ -195,6 +196,11 @@ impl Orchestrator {
         // The sender lives in `shared`.
         let _ = self.shared.tally.subscribe().wait_for(|tally| done(tally)).await;
     }
+}
+
+/// Whether nothing is left of anything but of parked sandboxes, which have a profile and no more.
+pub(super) fn cleaned(tally: &Tally) -> bool {
+    tally.lifecycles == 0 && tally.of(SandboxState::Stopping) == 0
 }
 
 /// Sandboxes that are usable or may become so.
@@ -256,7 +262,7 @@ impl Shared {
 
     /// An operator's drain ends when the door is closed and nothing is left.
     pub(super) fn operator_finished(&self, core: &mut Core) {
-        let done = core.registry.tally().lifecycles == 0 && !core.node.accepting();
+        let done = cleaned(&core.registry.tally()) && !core.node.accepting();
         if done && let Some(operator) = core.drain.operator.take_if(|_| done) {
             events::drain_finished(self, core, &operator);
         }

@@ -1,13 +1,13 @@
 //! From changes to telemetry.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use telemetry::Telemetry;
 use telemetry::events::{
     BrowserExited, BrowserRestarted, BrowserStarted, DrainFinished, DrainForced, DrainStarted,
-    NodeStatusChanged, SandboxCreateRefused, SandboxCreated, SandboxReady, SandboxStateChanged,
-    SandboxStopped, SandboxStopping, SandboxUpdated,
+    NodeStatusChanged, SandboxCreateRefused, SandboxCreated, SandboxPaused, SandboxReady,
+    SandboxResumed, SandboxStateChanged, SandboxStopped, SandboxStopping, SandboxUpdated,
 };
 use telemetry::value::{Id, Millis, Text};
 use telemetry::words::{
@@ -21,7 +21,7 @@ use super::handles::Handles;
 use super::{Core, Shared, now};
 use crate::browsers::{Exited, Restarted, Started};
 use crate::ids::LifecycleId;
-use crate::lifecycle::{State, Stop};
+use crate::lifecycle::{Event, State, Stop};
 use crate::node::NodeStatus;
 use crate::registry::{Change, Record};
 
@@ -31,6 +31,12 @@ pub(super) fn changed(shared: &Shared, change: &Change<Arc<Handles>>) {
     match (&change.from, &change.to) {
         (State::Requested, State::Starting) => created(shared, record),
         (State::Starting, State::Running) => ready(shared, record),
+        // The wait for a start slot is no state of its own to the world.
+        (State::Resuming { .. }, State::Resuming { .. }) => {}
+        (State::Resuming { .. }, State::Running) => resumed(shared, change),
+        (_, State::Paused { save_pending: false }) if change.cause == Event::Saved => {
+            paused(shared, change);
+        }
         (_, State::Stopping(stop)) => {
             let event = SandboxStopping {
                 lifecycle_id: Some(lifecycle_id(&record.lifecycle)),
@@ -50,6 +56,34 @@ pub(super) fn changed(shared: &Shared, change: &Change<Arc<Handles>>) {
             shared.telemetry.publish(Some(record.id.as_str()), event);
         }
     }
+}
+
+fn paused(shared: &Shared, change: &Change<Arc<Handles>>) {
+    let (record, save, now) = (&change.record, change.handle.save(), now().instant);
+    let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
+    let event = SandboxPaused {
+        lifecycle_id: Some(lifecycle_id(&record.lifecycle)),
+        checkpoint_id: None,
+        bytes: save.bytes,
+        pause_ms: since(save.parted).map(Millis),
+        duration_ms: Millis(since(save.began).unwrap_or_default()),
+        in_place: true,
+    };
+    shared.telemetry.publish(Some(record.id.as_str()), event);
+}
+
+fn resumed(shared: &Shared, change: &Change<Arc<Handles>>) {
+    let (record, save, now) = (&change.record, change.handle.save(), now().instant);
+    let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
+    let event = SandboxResumed {
+        lifecycle_id: Some(lifecycle_id(&record.lifecycle)),
+        checkpoint_id: None,
+        bytes: None,
+        pause_ms: since(save.parted).map(Millis),
+        duration_ms: Millis(since(save.began).unwrap_or_default()),
+        in_place: true,
+    };
+    shared.telemetry.publish(Some(record.id.as_str()), event);
 }
 
 /// A sandbox has its start slot.
@@ -102,19 +136,28 @@ pub(super) fn stopped(shared: &Shared, record: &Record, handles: &Handles, stop:
     shared.telemetry.publish(Some(record.id.as_str()), event);
 }
 
-/// An incarnation that an earlier daemon left behind was ended.
-pub(super) fn node_restart(telemetry: &Telemetry, lifecycle: &LifecycleId) {
+/// An incarnation that an earlier daemon left behind was ended. `told`: what its record says of the
+/// sandbox, with its time from ready until now.
+pub(super) fn node_restart(
+    telemetry: &Telemetry,
+    sandbox: Option<&str>,
+    lifecycle: &LifecycleId,
+    told: Option<(&Stop, Option<Duration>)>,
+) {
+    let unknown =
+        Stop::new(StopReason::NodeRestart, "the daemon died; its successor ended what was left");
+    let (stop, lifetime) = told.unwrap_or((&unknown, None));
     let event = SandboxStopped {
         lifecycle_id: Some(lifecycle_id(lifecycle)),
-        stop_reason: StopReason::NodeRestart,
-        stop_detail: Some(Text::from("the daemon died; its successor ended what was left")),
-        lifetime_ms: None,
+        stop_reason: stop.reason,
+        stop_detail: detail(stop),
+        lifetime_ms: lifetime.map(Millis),
         exit: None,
         cleanup_ms: Millis(Duration::ZERO),
         cleanup_errors: 0,
         sessions_cut: 0,
     };
-    telemetry.publish(None, event);
+    telemetry.publish(sandbox, event);
 }
 
 pub(super) fn refused(shared: &Shared, id: Option<&str>, detail: CreateRefused, queued: Duration) {
@@ -264,7 +307,7 @@ pub(super) fn state_word(state: &State) -> words::SandboxState {
         State::Pausing { .. } => words::SandboxState::Pausing,
         State::Checkpointing { .. } => words::SandboxState::Checkpointing,
         State::Paused { .. } => words::SandboxState::Paused,
-        State::Resuming => words::SandboxState::Resuming,
+        State::Resuming { .. } => words::SandboxState::Resuming,
         State::Stopping(_) => words::SandboxState::Stopping,
         State::Stopped(_) => words::SandboxState::Stopped,
     }

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use telemetry::fields;
 use telemetry::words::StopReason;
 
+use super::drain::cleaned;
 use super::handles::LifeStep;
 use super::member::NO_SANDBOX;
 use super::{Orchestrator, Shared, events, now};
@@ -120,7 +121,7 @@ impl Orchestrator {
             shared.force_all(&mut core, &reason.stop(), now());
         }
         self.end_pool();
-        let empty = || self.wait_tally(|tally| tally.lifecycles == 0);
+        let empty = || self.wait_tally(cleaned);
         let mut killed = 0;
         if tokio::time::timeout_at(began + budget * 2 / 3, empty()).await.is_err() {
             killed = shared.tally.borrow().lifecycles;
@@ -183,7 +184,8 @@ impl Orchestrator {
     /// Names who has not ended, and publishes the last event of each: nobody else will.
     pub(super) fn tell_stuck_ends(&self) -> Vec<Stuck> {
         let core = self.shared.lock();
-        let mut all: Vec<_> = core.registry.sandboxes().collect();
+        let mut all: Vec<_> =
+            core.registry.sandboxes().filter(|s| s.occupies(&core.registry)).collect();
         all.sort_by_key(|sandbox| sandbox.record.seq);
         let mut stuck = Vec::new();
         for sandbox in all {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use draingate::{Gate, Keeper};
 use telemetry::metrics::StateGauge;
@@ -13,10 +13,12 @@ use upstream::{Cause, Upstream};
 
 use super::events::state_word;
 use super::lookup::LiveSandbox;
+use super::task::Incarnation;
 use crate::driver::StopHow;
 use crate::ids::{LifecycleId, SandboxId};
 use crate::lifecycle::{State, Stop};
 use crate::metrics::Metrics;
+use crate::records::Launch;
 
 /// What an incarnation's task is doing: named when it hangs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,10 @@ pub enum LifeStep {
     Stop,
     /// Its files could not be removed; it will be tried again.
     Retry,
+    /// Its browser is being closed and its profile kept.
+    Save,
+    /// It is parked.
+    Parked,
 }
 
 impl fmt::Display for LifeStep {
@@ -44,6 +50,8 @@ impl fmt::Display for LifeStep {
             Self::Sessions => "closing sessions",
             Self::Stop => "stopping the browser",
             Self::Retry => "removing files again",
+            Self::Save => "keeping the profile",
+            Self::Parked => "parked",
         })
     }
 }
@@ -84,6 +92,22 @@ pub(super) struct Handles {
     end: Mutex<EndFacts>,
     end_told: AtomicBool,
     gauge: Mutex<Option<StateGauge>>,
+    /// How its browser is started, for its record.
+    pub(super) launch: Launch,
+    /// The incarnation after it, until its task goes on as that one.
+    successor: Mutex<Option<Incarnation>>,
+    save: Mutex<SaveFacts>,
+}
+
+/// Facts about the operation that parks it or brings it back, for its event.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SaveFacts {
+    /// When the operation began.
+    pub(super) began: Option<Instant>,
+    /// When it could no longer be used.
+    pub(super) parted: Option<Instant>,
+    /// Bytes kept.
+    pub(super) bytes: Option<u64>,
 }
 
 impl Handles {
@@ -92,6 +116,7 @@ impl Handles {
         lifecycle: LifecycleId,
         state: State,
         upstream: Upstream,
+        launch: Launch,
         metrics: Option<&Metrics>,
     ) -> Self {
         let gauge = metrics.map(|metrics| metrics.sandboxes.sandbox(state_word(&state)));
@@ -111,6 +136,9 @@ impl Handles {
             end: Mutex::new(EndFacts::default()),
             end_told: AtomicBool::new(false),
             gauge: Mutex::new(gauge),
+            launch,
+            successor: Mutex::default(),
+            save: Mutex::default(),
         }
     }
 
@@ -126,7 +154,7 @@ impl Handles {
 
     /// Moves the gauge of states; what has ended is in none.
     pub(super) fn count(&self, state: &State) {
-        let mut gauge = self.gauge.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gauge = lock(&self.gauge);
         match state {
             State::Stopped(_) => *gauge = None,
             State::Requested
@@ -135,13 +163,38 @@ impl Handles {
             | State::Pausing { .. }
             | State::Checkpointing { .. }
             | State::Paused { .. }
-            | State::Resuming
+            | State::Resuming { .. }
             | State::Stopping(_) => {
                 if let Some(gauge) = gauge.as_mut() {
                     gauge.move_to(state.word().as_str());
                 }
             }
         }
+    }
+
+    /// Another incarnation takes over: it is counted there.
+    pub(super) fn retire(&self) {
+        *lock(&self.gauge) = None;
+    }
+
+    /// The same, for the task to take up.
+    pub(super) fn hand_over(&self, next: Incarnation) {
+        self.retire();
+        *lock(&self.successor) = Some(next);
+        // The task looks again, though its own state is the same.
+        self.progress.send_modify(|_| {});
+    }
+
+    pub(super) fn successor(&self) -> Option<Incarnation> {
+        lock(&self.successor).take()
+    }
+
+    pub(super) fn note_save(&self, f: impl FnOnce(&mut SaveFacts)) {
+        f(&mut lock(&self.save));
+    }
+
+    pub(super) fn save(&self) -> SaveFacts {
+        *lock(&self.save)
     }
 
     /// Open DevTools sessions.
@@ -159,11 +212,20 @@ impl Handles {
 
     /// Says why to the sessions, then lets no more in. Only the first call does anything.
     pub(super) fn end_sessions(&self, stop: &Stop) {
+        self.close_gate(session_detail(stop.reason));
+    }
+
+    /// The same, because the browser will be closed to be parked or saved.
+    pub(super) fn part_sessions(&self) {
+        self.close_gate(Some(ContextDetail::SandboxPaused));
+    }
+
+    fn close_gate(&self, detail: Option<ContextDetail>) {
         if self.sessions_told.swap(true, Ordering::AcqRel) {
             return;
         }
-        if let Some(detail) = session_detail(stop.reason) {
-            self.detail.send_replace(Some(detail));
+        if detail.is_some() {
+            self.detail.send_replace(detail);
         }
         self.sessions_cut.store(self.session_count(), Ordering::Relaxed);
         self.sessions.begin_drain();
@@ -174,17 +236,21 @@ impl Handles {
     }
 
     pub(super) fn note_end(&self, f: impl FnOnce(&mut EndFacts)) {
-        f(&mut self.end.lock().unwrap_or_else(PoisonError::into_inner));
+        f(&mut lock(&self.end));
     }
 
     pub(super) fn end(&self) -> EndFacts {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.end).clone()
     }
 
     /// True to exactly one caller: who tells the world that it has ended.
     pub(super) fn take_end(&self) -> bool {
         !self.end_told.swap(true, Ordering::AcqRel)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the sessions of an ending sandbox are told. Nothing if the end began with the browser: they

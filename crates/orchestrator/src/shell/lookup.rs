@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use draingate::Gate;
 use telemetry::words::{ContextDetail, StopReason};
@@ -38,6 +38,22 @@ pub enum LookupError {
     Unknown {
         /// The id.
         id: String,
+    },
+    /// It is parked, and has no browser.
+    #[error("the sandbox `{id}` is paused; resume it first")]
+    Paused {
+        /// The id.
+        id: String,
+    },
+    /// It is parked, and the node cannot bring it back now.
+    #[error("the sandbox `{id}` is paused and cannot be resumed now: {why}")]
+    NotWoken {
+        /// The id.
+        id: String,
+        /// What refused it.
+        why: String,
+        /// When it may be tried again.
+        retry: Duration,
     },
     /// It has ended, or is ending.
     #[error("the sandbox `{id}` has ended: {reason}", reason = reason.as_str())]
@@ -83,8 +99,8 @@ impl Orchestrator {
                 | State::Running
                 | State::Pausing { .. }
                 | State::Checkpointing { .. }
-                | State::Paused { .. }
-                | State::Resuming => Ok(sandbox.handle.live()),
+                | State::Resuming { .. } => Ok(sandbox.handle.live()),
+                State::Paused { .. } => Err(LookupError::Paused { id: id.to_owned() }),
                 State::Stopping(stop) | State::Stopped(stop) => Err(stopped(stop, None)),
             };
         }

@@ -17,6 +17,7 @@ use crate::launch::Plan;
 use crate::lifecycle::State;
 use crate::node::NodeStatus;
 use crate::pool::{Mode, Pool, Target};
+use crate::records::Launch;
 use crate::registry::{AdmitRefusal, Moment, NewSandbox};
 
 /// What each template keeps: launched as a create would that says nothing but the template's name.
@@ -112,8 +113,9 @@ impl Shared {
         };
         let new = NewSandbox { lifecycle: lifecycle.clone(), ..new.clone() };
         let (upstream, metrics) = (member.upstream().clone(), self.metrics.as_ref());
+        let launch = Launch::of(launch);
         let mut handles =
-            Handles::new(new.id.clone(), lifecycle, State::Starting, upstream, metrics);
+            Handles::new(new.id.clone(), lifecycle, State::Starting, upstream, launch, metrics);
         handles.id_is_known = id_is_known;
         let handles = Arc::new(handles);
         let (browser, started) = member.browser();

@@ -152,6 +152,13 @@ impl Snapshot {
                 }),
             },
             labels: record.labels.clone(),
+            paused_at_ms: record
+                .park
+                .filter(|_| matches!(self.state, State::Paused { .. }))
+                .map(|park| unix_ms(park.at.wall)),
+            on_expire: record.policies.on_expire,
+            on_drain: record.policies.on_drain,
+            auto_resume: record.policies.auto_resume,
             stop_reason: stop.map(|stop| stop.reason.as_str().to_owned()),
             stop_detail: stop.map(|stop| stop.detail.clone()).filter(|text| !text.is_empty()),
             stopped_at_ms: self.stopped_at.map(unix_ms),

@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use super::now;
 use super::task::Life;
 use crate::driver::StartError;
-use crate::launch::Plan;
 use crate::lifecycle::{Event, State, Stop};
 
 /// What the driver's call came to; the outer error is a panic.
@@ -41,37 +40,102 @@ pub(super) enum Starting {
     Pending(StartCall),
 }
 
+/// What a start is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum StartFor<'a> {
+    /// A create or a resume.
+    Client,
+    /// A sandbox whose browser was closed for a save that has failed; why.
+    Again(&'a str),
+}
+
+impl StartFor<'_> {
+    /// Whether the sandbox still wants it.
+    fn goes_on(self, state: &State) -> bool {
+        match self {
+            Self::Client => {
+                matches!(state, State::Starting | State::Resuming { queued: false })
+            }
+            Self::Again(_) => matches!(
+                state,
+                State::Pausing { closed: true } | State::Checkpointing { closed: true }
+            ),
+        }
+    }
+
+    fn ready(self) -> Event {
+        match self {
+            Self::Client => Event::Ready,
+            Self::Again(detail) => Event::SaveFailedRestored { detail: detail.to_owned() },
+        }
+    }
+
+    fn failed(self, detail: String) -> Event {
+        match self {
+            Self::Client => Event::StartFailed { detail },
+            Self::Again(first) => {
+                let detail = format!("{first}; and it could not be started again: {detail}");
+                Event::SaveFailedGone { detail }
+            }
+        }
+    }
+
+    fn late(self, detail: String) -> Event {
+        match self {
+            Self::Client => Event::StartDeadline { detail },
+            Self::Again(_) => self.failed(detail),
+        }
+    }
+}
+
 impl Life {
     /// Starts and returns when the sandbox is running or is to be ended.
-    pub(super) async fn start(&mut self, plan: &Plan) -> Starting {
+    pub(super) async fn start(&mut self, why: StartFor<'_>) -> Starting {
         let shared = Arc::clone(&self.shared);
         let lifecycle = self.handles.lifecycle.clone();
-        let Ok(_inside) = shared.factory_gate.enter_owned() else {
-            // Only a forced stop closes this gate before the starts are through.
-            let detail = "the node closed its factory gate";
-            self.apply(&Event::Force(Stop::new(StopReason::ForceStop, detail)));
+        let inside = match why {
+            StartFor::Client => match shared.factory_gate.enter_owned() {
+                Ok(pass) => Some(pass),
+                Err(_) => {
+                    // Only a forced stop closes this gate before the starts are through.
+                    let detail = "the node closed its factory gate";
+                    self.apply(&Event::Force(Stop::new(StopReason::ForceStop, detail)));
+                    shared.change(|registry, now| registry.start_ended(&lifecycle, now));
+                    return Starting::None;
+                }
+            },
+            // Part of work that was let in long ago, and that the drain waits for anyway.
+            StartFor::Again(_) => None,
+        };
+        // What is started has to be found by the next daemon.
+        if let Err(error) = shared.durable(&lifecycle).await {
+            self.apply(&why.failed(error));
             shared.change(|registry, now| registry.start_ended(&lifecycle, now));
             return Starting::None;
-        };
+        }
         let cancel = CancellationToken::new();
-        let mut call = self.call(plan, cancel.clone());
+        let mut call = self.call(cancel.clone());
         let mut progress = self.handles.progress.subscribe();
         let mut returned = None;
         loop {
             // Not held across the change below, which writes to the same place.
             let state = progress.borrow_and_update().state.clone();
-            if state != State::Starting {
+            if !why.goes_on(&state) {
                 break;
             }
             if returned == Some(Returned::Started) && self.browsers.is_ready() {
-                self.apply(&Event::Ready);
+                if let Err(error) = shared.durable_as_running(&lifecycle).await {
+                    self.apply(&why.failed(error));
+                } else {
+                    self.apply(&why.ready());
+                }
                 continue;
             }
             tokio::select! {
                 biased;
                 Some(event) = self.events.recv() => self.handle(event),
                 outcome = &mut call, if returned.is_none() => {
-                    returned = Some(self.returned(outcome));
+                    returned = Some(self.returned(outcome, why));
                     // What was reported before the call returned comes first.
                     while let Ok(event) = self.events.try_recv() {
                         self.handle(event);
@@ -87,12 +151,14 @@ impl Life {
         };
         // A slot is given back when the call has returned or is given up, never before.
         shared.change(|registry, now| registry.start_ended(&lifecycle, now));
+        drop(inside);
         starting
     }
 
-    fn call(&mut self, plan: &Plan, cancel: CancellationToken) -> StartCall {
+    fn call(&mut self, cancel: CancellationToken) -> StartCall {
         let driver = Arc::clone(&self.shared.driver);
-        let spec = plan.launch_spec(self.handles.lifecycle.clone(), &self.shared.config);
+        let lifecycle = self.handles.lifecycle.clone();
+        let spec = self.handles.launch.spec(lifecycle, self.profile(), &self.shared.config);
         let sink = self.sink.take();
         let call = async move {
             match sink {
@@ -104,21 +170,21 @@ impl Life {
     }
 
     /// Says what the call came to, and tells the sandbox if it has failed.
-    fn returned(&self, outcome: StartOutcome) -> Returned {
+    fn returned(&self, outcome: StartOutcome, why: StartFor<'_>) -> Returned {
         let detail = match outcome {
             Ok(Ok(())) => return Returned::Started,
             Ok(Err(error @ StartError::Timeout { .. })) => {
-                self.apply(&Event::StartDeadline { detail: error.to_string() });
+                self.apply(&why.late(error.to_string()));
                 return Returned::Nothing;
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => {
                 tracing::error!({ fields::LIFECYCLE_ID } = %self.handles.lifecycle, "the driver panicked in start");
-                self.apply(&Event::StartFailed { detail: "the driver panicked".to_owned() });
+                self.apply(&why.failed("the driver panicked".to_owned()));
                 return Returned::Remains;
             }
         };
-        self.apply(&Event::StartFailed { detail });
+        self.apply(&why.failed(detail));
         Returned::Nothing
     }
 

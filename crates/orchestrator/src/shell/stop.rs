@@ -18,6 +18,15 @@ use crate::driver::{StopHow, StopReport};
 use crate::ids::LifecycleId;
 use crate::lifecycle::{Event, Stop};
 
+/// What becomes of a kept profile.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Profile {
+    /// Its sandbox has ended: it goes.
+    Forget,
+    /// Its sandbox is parked: it stays.
+    Keep,
+}
+
 /// How often a cleanup that fails is tried again before it is reported and left.
 pub(super) const CLEANUP_TRIES: u32 = 10;
 
@@ -66,9 +75,27 @@ impl Life {
         self.close_sessions().await;
         self.handles.step(LifeStep::Stop);
         let began = now().instant;
+        let errors = self.clean_up(starting, stop_how(stop.reason), Profile::Forget).await;
+        let cleanup = now().instant.saturating_duration_since(began);
+        self.handles.note_end(|end| {
+            end.exit = end.exit.or(self.browsers.last_cause());
+            end.cleanup = cleanup;
+            end.cleanup_errors = errors.len() as u64;
+        });
+        self.apply(&Event::CleanupEnded);
+    }
+
+    /// Ends what there is at the driver, and tries again until nothing is left of it or enough was
+    /// tried; what is left then.
+    pub(super) async fn clean_up(
+        &mut self,
+        starting: Starting,
+        how: StopHow,
+        profile: Profile,
+    ) -> Vec<String> {
         let mut errors = match starting {
             Starting::None => Vec::new(),
-            Starting::Instance => self.stop_instance(stop_how(stop.reason)).await,
+            Starting::Instance => self.stop_instance(how).await,
             Starting::Pending(call) => {
                 // The call has to be driven while the stop waits for what it holds.
                 let driven = async move {
@@ -82,12 +109,14 @@ impl Life {
             }
         };
         self.handles.set_dead();
+        errors.extend(self.forget_profile(profile).await);
         let mut tries = 1;
         while !errors.is_empty() && tries < CLEANUP_TRIES {
             self.note_errors(&errors);
             self.handles.step(LifeStep::Retry);
             tokio::time::sleep(cleanup_wait(tries)).await;
             errors = self.stop_instance(StopHow::Fast).await;
+            errors.extend(self.forget_profile(profile).await);
             tries += 1;
         }
         self.note_errors(&errors);
@@ -100,17 +129,23 @@ impl Life {
                 "what a sandbox left could not be removed; it is set aside"
             );
         }
-        let cleanup = now().instant.saturating_duration_since(began);
-        self.handles.note_end(|end| {
-            end.exit = end.exit.or(self.browsers.last_cause());
-            end.cleanup = cleanup;
-            end.cleanup_errors = errors.len() as u64;
-        });
-        self.apply(&Event::CleanupEnded);
+        errors
+    }
+
+    /// Removes the kept profile of a sandbox that ends.
+    async fn forget_profile(&mut self, what: Profile) -> Option<String> {
+        let kept = self.profile().filter(|_| what == Profile::Forget)?;
+        let driver = Arc::clone(&self.shared.driver);
+        let forget = async { driver.forget(kept).await };
+        match AssertUnwindSafe(forget).catch_unwind().await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("the driver panicked".to_owned()),
+        }
     }
 
     /// Gives the sessions their time, while the browser still serves them.
-    async fn close_sessions(&mut self) {
+    pub(super) async fn close_sessions(&mut self) {
         let gate = self.handles.gate.clone();
         let grace = tokio::time::sleep(self.shared.config.session_grace);
         let late = tokio::select! {
@@ -128,7 +163,7 @@ impl Life {
     }
 
     /// One try; what could not be cleaned up.
-    async fn stop_instance(&mut self, how: StopHow) -> Vec<String> {
+    pub(super) async fn stop_instance(&mut self, how: StopHow) -> Vec<String> {
         let shared = Arc::clone(&self.shared);
         let lifecycle = self.handles.lifecycle.clone();
         let call = stop_by_driver(&shared, &lifecycle, how);

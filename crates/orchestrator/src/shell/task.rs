@@ -1,4 +1,5 @@
-//! The life of one incarnation: one task, from its place in the queue to its tombstone.
+//! The life of one sandbox: one task, from its place in the queue to its tombstone, through all its
+//! incarnations.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,11 +10,10 @@ use tokio::sync::mpsc;
 use upstream::Publisher;
 
 use super::handles::{Handles, LifeStep};
-use super::start::Starting;
+use super::start::{StartFor, Starting};
 use super::{Shared, events, now};
 use crate::browsers::{Browsers, Told};
 use crate::driver::DriverEvent;
-use crate::launch::Plan;
 use crate::lifecycle::{Event, State, Stop};
 
 /// How many reports of a driver may wait; then the driver waits.
@@ -28,11 +28,39 @@ pub(super) struct Life {
     pub(super) sink: Option<mpsc::Sender<DriverEvent>>,
 }
 
+/// One incarnation, on its way to the task that lives it.
+#[derive(Debug)]
+pub(super) struct Incarnation {
+    pub(super) handles: Arc<Handles>,
+    publisher: Publisher,
+    /// The request that asks for it; a drain waits for it until the start is over.
+    admitted: Option<OwnedPass>,
+}
+
+impl Incarnation {
+    pub(super) fn new(handles: Arc<Handles>, publisher: Publisher) -> Self {
+        Self { handles, publisher, admitted: None }
+    }
+
+    pub(super) fn admitted(self, pass: OwnedPass) -> Self {
+        Self { admitted: Some(pass), ..self }
+    }
+}
+
 impl Life {
-    pub(super) fn new(shared: Arc<Shared>, handles: Arc<Handles>, publisher: Publisher) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, first: Incarnation) -> Self {
         let (sink, events) = mpsc::channel(EVENTS);
+        let Incarnation { handles, publisher, admitted: _ } = first;
         let browsers = Browsers::new();
         Self { shared, handles, publisher, browsers, events, sink: Some(sink) }
+    }
+
+    /// Goes on as the next incarnation; what it was let in by.
+    pub(super) fn become_next(&mut self, next: Incarnation) -> Option<OwnedPass> {
+        let (sink, events) = mpsc::channel(EVENTS);
+        (self.handles, self.publisher) = (next.handles, next.publisher);
+        (self.browsers, self.events, self.sink) = (Browsers::new(), events, Some(sink));
+        next.admitted
     }
 
     /// Goes on with a browser that waited in the pool and whose sandbox is running. `missed` was
@@ -40,37 +68,53 @@ impl Life {
     pub(super) async fn adopted(mut self, missed: Vec<Told>) {
         self.note_browser();
         missed.into_iter().for_each(|told| self.pass_on(told));
-        self.serve_to_the_end(Starting::Instance).await;
+        self.live(None, Starting::Instance).await;
     }
 
     /// Lives until the end, or until the daemon gives up waiting for it.
-    pub(super) async fn run(self, plan: Plan, admitted: OwnedPass) {
+    pub(super) async fn run(self, admitted: Option<OwnedPass>) {
         let abandon = self.shared.abandon.clone();
         tokio::select! {
             () = abandon.cancelled() => {}
-            () = Box::pin(self.live(plan, admitted)) => {}
+            () = Box::pin(self.live(admitted, Starting::None)) => {}
         }
     }
 
-    async fn live(mut self, plan: Plan, admitted: OwnedPass) {
-        self.left(|state| *state == State::Requested).await;
-        let mut starting = Starting::None;
-        if self.state() == State::Starting {
-            self.handles.step(LifeStep::Start);
-            starting = self.start(&plan).await;
-        }
-        // The start is over, whatever became of it: a drain no longer waits for the request.
-        drop(admitted);
-        self.serve_to_the_end(starting).await;
-    }
-
-    async fn serve_to_the_end(mut self, starting: Starting) {
-        if self.state() == State::Running {
-            self.handles.step(LifeStep::Serve);
-            self.serve().await;
-        }
-        if let State::Stopping(stop) = self.state() {
-            self.stop(&stop, starting).await;
+    /// `starting`: what exists at the driver.
+    async fn live(mut self, mut admitted: Option<OwnedPass>, mut starting: Starting) {
+        loop {
+            match self.state() {
+                State::Requested | State::Resuming { queued: true } => {
+                    self.left(|state| {
+                        matches!(state, State::Requested | State::Resuming { queued: true })
+                    })
+                    .await;
+                }
+                State::Starting | State::Resuming { queued: false } => {
+                    self.handles.step(LifeStep::Start);
+                    starting = self.start(StartFor::Client).await;
+                    // The start is over, whatever became of it: a drain no longer waits for the
+                    // request.
+                    drop(admitted.take());
+                }
+                State::Running => {
+                    self.handles.step(LifeStep::Serve);
+                    self.serve().await;
+                }
+                State::Pausing { .. } | State::Checkpointing { .. } => {
+                    starting = self.park(starting).await;
+                }
+                State::Paused { .. } => {
+                    drop(admitted.take());
+                    admitted = self.parked(starting).await;
+                    starting = Starting::None;
+                }
+                State::Stopping(stop) => {
+                    drop(admitted.take());
+                    return self.stop(&stop, starting).await;
+                }
+                State::Stopped(_) => return,
+            }
         }
     }
 

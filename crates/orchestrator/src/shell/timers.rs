@@ -33,7 +33,18 @@ impl Shared {
                 Due::Changed(changes) => changes,
                 Due::CheckIdle(lifecycle, handle) => {
                     let in_use = handle.session_count() > 0;
-                    core.registry.idle_checked(&lifecycle, in_use, now)
+                    match core.registry.idle_checked(&lifecycle, in_use, now) {
+                        Due::Changed(changes) => changes,
+                        Due::Park(lifecycle, else_) => {
+                            self.park_later(lifecycle, else_);
+                            continue;
+                        }
+                        Due::CheckIdle(..) => Vec::new(),
+                    }
+                }
+                Due::Park(lifecycle, else_) => {
+                    self.park_later(lifecycle, else_);
+                    continue;
                 }
             };
             self.tell(&mut core, &changes);

@@ -35,6 +35,9 @@ impl Orchestrator {
             only_later: request.only_later,
             idle: request.idle.map(TimeSpan::duration),
             labels: request.labels,
+            on_expire: request.on_expire,
+            on_drain: request.on_drain,
+            auto_resume: request.auto_resume,
         };
         let lifecycle = {
             let mut core = shared.lock();
@@ -45,6 +48,7 @@ impl Orchestrator {
             };
             if !changed.is_empty() {
                 events::updated(shared, &sandbox.record, &changed);
+                shared.record_of(sandbox);
             }
             let lifecycle = sandbox.record.lifecycle.clone();
             if !changed.is_empty() {

@@ -174,7 +174,7 @@ async fn the_first_reason_stays_when_others_follow() {
 async fn a_driver_that_stops_reporting_has_lost_the_browser() {
     let world = World::open().await;
     world.create("a").await.unwrap();
-    world.driver.forget(&world.lifecycle("a"));
+    world.driver.lose(&world.lifecycle("a"));
     world.reaches("a", SandboxState::Stopped).await;
     assert_eq!(world.stop_reason("a"), Some("browser_crashed"));
     let detail = world.node.get("a").unwrap().state().stop().unwrap().detail.clone();

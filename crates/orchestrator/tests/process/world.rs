@@ -242,6 +242,7 @@ pub(crate) fn spec(lifecycle: &str, flavour: Flavour) -> LaunchSpec {
         flavour,
         browser: None,
         limits: LaunchLimits::default(),
+        profile: None,
         flags: Vec::new(),
         env: Vec::new(),
         on_crash: OnExit::Relaunch,

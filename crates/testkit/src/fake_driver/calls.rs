@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use orchestrator::driver::{
-    BoxFuture, Capabilities, Driver, DriverEvent, EventSink, Flavour, LaunchSpec, LifecycleId,
-    ProbeError, ReclaimError, ReclaimReport, StartError, StopHow, StopReport,
+    BoxFuture, Capabilities, Closed, Driver, DriverEvent, EventSink, Flavour, Kept, LaunchSpec,
+    LifecycleId, ProbeError, ProfileError, ProfileId, ReclaimError, ReclaimReport, Room,
+    StartError, StopHow, StopReport,
 };
 use tokio_util::sync::CancellationToken;
 use upstream::Cause;
@@ -14,7 +15,7 @@ use super::{FakeDriver, Instance, lock};
 
 impl FakeDriver {
     /// Does what the script says at a point; an error is what the step fails with.
-    async fn at(&self, point: Point, lifecycle: &LifecycleId) -> Result<(), String> {
+    pub(super) async fn at(&self, point: Point, lifecycle: &LifecycleId) -> Result<(), String> {
         let act = {
             let state = lock(&self.state);
             let flags = state.instances.get(lifecycle).map(|instance| instance.spec.flags.clone());
@@ -43,8 +44,14 @@ impl FakeDriver {
                     Point::StartReady
                     | Point::StopBegin
                     | Point::StopCleanup
+                    | Point::Cancel
                     | Point::Probe
-                    | Point::Cancel => {
+                    | Point::Room
+                    | Point::CloseBegin
+                    | Point::CloseEnd
+                    | Point::SaveBegin
+                    | Point::SaveEnd
+                    | Point::Forget => {
                         self.end_browser(lifecycle, cause).await;
                     }
                 }
@@ -57,6 +64,10 @@ impl FakeDriver {
         let lifecycle = spec.lifecycle.clone();
         {
             let mut state = lock(&self.state);
+            if let Some(profile) = spec.profile.as_ref().filter(|id| !state.profiles.contains(*id))
+            {
+                return Err(StartError::Directory(format!("there is no profile `{profile}`")));
+            }
             let instance = Instance {
                 spec,
                 events: events.clone(),
@@ -178,6 +189,46 @@ impl Driver for FakeDriver {
                 found.stopped = true;
             }
         })
+    }
+
+    fn room(&self, instance: LifecycleId) -> BoxFuture<'_, Result<Room, ProfileError>> {
+        Box::pin(async move {
+            let _call = Call::begin(self);
+            self.room_of(&instance).await
+        })
+    }
+
+    fn close_clean(
+        &self,
+        instance: LifecycleId,
+        limit: Duration,
+    ) -> BoxFuture<'_, Result<Closed, ProfileError>> {
+        Box::pin(async move {
+            let _call = Call::begin(self);
+            self.close_browser(&instance, limit).await
+        })
+    }
+
+    fn save(
+        &self,
+        instance: LifecycleId,
+        profile: ProfileId,
+    ) -> BoxFuture<'_, Result<Kept, ProfileError>> {
+        Box::pin(async move {
+            let _call = Call::begin(self);
+            self.keep(&instance, profile).await
+        })
+    }
+
+    fn forget(&self, profile: ProfileId) -> BoxFuture<'_, Result<(), ProfileError>> {
+        Box::pin(async move {
+            let _call = Call::begin(self);
+            self.drop_profile(profile).await
+        })
+    }
+
+    fn kept(&self) -> BoxFuture<'_, Result<Vec<ProfileId>, ProfileError>> {
+        Box::pin(async move { Ok(self.profiles()) })
     }
 
     fn probe(&self, instance: LifecycleId) -> BoxFuture<'_, Result<(), ProbeError>> {

@@ -24,11 +24,26 @@ pub enum Point {
     StopBegin,
     /// In `stop`: the browser is dead, its directory still exists.
     StopCleanup,
+    /// In `room`.
+    Room,
+    /// In `close_clean`: nothing has been done; a failure here means that it had to be killed.
+    CloseBegin,
+    /// In `close_clean`: the browser is closed.
+    CloseEnd,
+    /// In `save`: nothing has been done.
+    SaveBegin,
+    /// In `save`: the profile is kept, and not durable yet.
+    SaveEnd,
+    /// In `forget`; the lifecycle has the profile's name.
+    Forget,
 }
 
 impl Point {
     /// The points of a start, in their order.
     pub const START: [Self; 3] = [Self::StartPrepared, Self::StartSpawned, Self::StartReady];
+
+    /// The points of a pause once nothing refuses it any more, in their order.
+    pub const SAVE: [Self; 4] = [Self::CloseBegin, Self::CloseEnd, Self::SaveBegin, Self::SaveEnd];
 }
 
 /// Where the driver is, for a script to decide.

@@ -220,7 +220,7 @@ proptest! {
                 Op::Create { id, wait, ttl } => {
                     let (name, lifecycle) = (format!("s{id}"), format!("l{}", made.len()));
                     let new = NewSandbox {
-                        queue_timeout: secs(wait),
+                        waits: Waits { queue: secs(wait), ..WAITS },
                         ttl: secs(ttl),
                         ..World::new_sandbox(&name, &lifecycle)
                     };

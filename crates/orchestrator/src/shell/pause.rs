@@ -1,0 +1,254 @@
+//! Parking a sandbox on request, at the end of its time, or in a shutdown.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use lockkeeper_api::{DrainPolicy, SandboxState};
+use telemetry::fields;
+use telemetry::words::StopReason;
+
+use super::operations::{Outcome, Waiter, ended};
+use super::task::Life;
+use super::{Core, Orchestrator, Shared, Snapshot, now};
+use crate::driver::{ProfileError, Room};
+use crate::ids::LifecycleId;
+use crate::lifecycle::{Event, State};
+
+/// How a sandbox is parked or brought back.
+#[derive(Debug, Clone, Default)]
+pub struct PauseOptions {
+    /// Only this incarnation; a newer one is refused and left as it is.
+    pub lifecycle: Option<LifecycleId>,
+}
+
+/// Why a sandbox is not parked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PauseError {
+    /// Never heard of, or too long ago.
+    #[error("no sandbox with the id `{0}` is known")]
+    Unknown(String),
+    /// It has ended.
+    #[error("the sandbox `{id}` has ended: {reason}", reason = reason.as_str())]
+    Stopped {
+        /// Which.
+        id: String,
+        /// Why.
+        reason: StopReason,
+        /// When.
+        at: SystemTime,
+    },
+    /// The sandbox has a newer incarnation than the one that was named.
+    #[error("the sandbox `{id}` is now the incarnation `{present}`, which was left as it is")]
+    Mismatch {
+        /// The sandbox.
+        id: String,
+        /// Its present incarnation.
+        present: LifecycleId,
+    },
+    /// It does not run.
+    #[error("the sandbox `{id}` is {state}; only a running one can be paused", state = state.as_str())]
+    State {
+        /// Which.
+        id: String,
+        /// Where it stands.
+        state: SandboxState,
+    },
+    /// Another operation on it is under way.
+    #[error("the sandbox `{id}` is {state} already; try again when that has ended", state = state.as_str())]
+    InProgress {
+        /// Which.
+        id: String,
+        /// What is being done with it.
+        state: SandboxState,
+    },
+    /// The disk is nearly full. The sandbox runs as before.
+    #[error("{free} MiB are free on the node's disk and a pause needs {needed} MiB; make room")]
+    DiskLow {
+        /// Free, in MiB.
+        free: u64,
+        /// Needed, in MiB: twice the profile, and no less than MIN_FREE_DISK.
+        needed: u64,
+    },
+    /// The driver cannot.
+    #[error("this node's driver cannot pause sandboxes")]
+    Unsupported,
+    /// Nothing can be written where profiles are kept. The sandbox runs as before.
+    #[error("{0}")]
+    Store(String),
+    /// It failed after the browser was closed. The sandbox runs again, without its sessions.
+    #[error("it was not saved: {0}; it is running again, its sessions are lost")]
+    NotSaved(String),
+    /// It failed after the browser was closed, and the sandbox is gone.
+    #[error("it was not saved and is gone ({reason}): {detail}", reason = reason.as_str())]
+    Gone {
+        /// Why it ended.
+        reason: StopReason,
+        /// Step and cause.
+        detail: String,
+    },
+    /// The node was stopped by force; the next one on its state folder finishes the save.
+    #[error("the node was stopped by force while the sandbox was saved")]
+    ForceStopped,
+}
+
+impl PauseError {
+    /// A stable word for logs and metric labels.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) => "unknown",
+            Self::Stopped { .. } => "stopped",
+            Self::Mismatch { .. } => "mismatch",
+            Self::State { .. } => "state",
+            Self::InProgress { .. } => "in_progress",
+            Self::DiskLow { .. } => "disk_low",
+            Self::Unsupported => "unsupported",
+            Self::Store(_) => "store",
+            Self::NotSaved(_) => "not_saved",
+            Self::Gone { .. } => "gone",
+            Self::ForceStopped => "force_stopped",
+        }
+    }
+}
+
+impl Orchestrator {
+    /// Parks a running sandbox: closes its sessions and its browser, keeps its profile durably, and
+    /// ends the rest of it. Allowed while the node drains.
+    ///
+    /// # Errors
+    /// See [`PauseError`]; each says what has become of the sandbox.
+    ///
+    /// # Cancel safety
+    /// A pause that has begun goes on when the future is dropped.
+    pub async fn pause(&self, id: &str, options: PauseOptions) -> Result<Snapshot, PauseError> {
+        let outcome = self.pause_inner(id, &options).await;
+        if let Err(error) = &outcome {
+            tracing::info!({ fields::SANDBOX_ID } = id, %error, kind = error.kind(), "not paused");
+        }
+        outcome
+    }
+
+    async fn pause_inner(&self, id: &str, options: &PauseOptions) -> Result<Snapshot, PauseError> {
+        let shared = &self.shared;
+        let lifecycle = shared.pausable(&shared.lock(), id, options.lifecycle.as_ref())?;
+        shared.check_room(&lifecycle).await?;
+        let waiter = shared.begin_pause(id, &lifecycle)?;
+        match ended(waiter).await {
+            Outcome::Done => self.get(id).ok_or_else(|| PauseError::Unknown(id.to_owned())),
+            Outcome::Restored(detail) => Err(PauseError::NotSaved(detail)),
+            Outcome::Ending(stop) => {
+                Err(PauseError::Gone { reason: stop.reason, detail: stop.detail })
+            }
+            Outcome::Forced | Outcome::NotStarted(_) | Outcome::TimedOut | Outcome::NoSlot => {
+                Err(PauseError::ForceStopped)
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// The running incarnation of that sandbox.
+    fn pausable(
+        &self,
+        core: &Core,
+        id: &str,
+        pinned: Option<&LifecycleId>,
+    ) -> Result<LifecycleId, PauseError> {
+        let Some(sandbox) = core.registry.sandbox(id) else {
+            return Err(match core.registry.tombstone(id) {
+                Some(tomb) => PauseError::Stopped {
+                    id: id.to_owned(),
+                    reason: tomb.stop.reason,
+                    at: tomb.at.wall,
+                },
+                None => PauseError::Unknown(id.chars().take(64).collect()),
+            });
+        };
+        let present = sandbox.record.lifecycle.clone();
+        if pinned.is_some_and(|pinned| *pinned != present) {
+            return Err(PauseError::Mismatch { id: id.to_owned(), present });
+        }
+        let (id, state) = (id.to_owned(), sandbox.state.word());
+        match &sandbox.state {
+            State::Running => Ok(present),
+            State::Pausing { .. } | State::Checkpointing { .. } | State::Resuming { .. } => {
+                Err(PauseError::InProgress { id, state })
+            }
+            State::Requested
+            | State::Starting
+            | State::Paused { .. }
+            | State::Stopping(_)
+            | State::Stopped(_) => Err(PauseError::State { id, state }),
+        }
+    }
+
+    /// Everything that can refuse a pause without an effect.
+    async fn check_room(&self, lifecycle: &LifecycleId) -> Result<(), PauseError> {
+        match self.driver.room(lifecycle.clone()).await {
+            Ok(Room { free, profile }) => {
+                let needed = profile.saturating_mul(2).max(self.config.min_free_disk);
+                match free < needed {
+                    true => Err(PauseError::DiskLow {
+                        free: free >> 20,
+                        needed: needed.div_ceil(1 << 20),
+                    }),
+                    false => Ok(()),
+                }
+            }
+            Err(ProfileError::Unsupported) => Err(PauseError::Unsupported),
+            Err(error) => Err(PauseError::Store(error.to_string())),
+        }
+    }
+
+    /// The sandbox leaves the live ones and its sessions hear why.
+    fn begin_pause(&self, id: &str, lifecycle: &LifecycleId) -> Result<Waiter, PauseError> {
+        let mut core = self.lock();
+        self.pausable(&core, id, Some(lifecycle))?;
+        let Some(sandbox) = core.registry.sandbox(id) else {
+            return Err(PauseError::Unknown(id.to_owned()));
+        };
+        Life::began(&sandbox.handle, Some(now().instant));
+        let id = sandbox.record.id.clone();
+        let waiter = core.operations.join(&id);
+        let changes = core.registry.apply(lifecycle, &Event::Pause, now());
+        self.tell(&mut core, &changes);
+        Ok(waiter)
+    }
+
+    /// Parks a sandbox whose time is over, in the background; if that is refused, `else_` happens.
+    pub(super) fn park_later(self: &Arc<Self>, lifecycle: LifecycleId, else_: Event) {
+        let shared = Arc::clone(self);
+        self.tasks.spawn(async move {
+            if let Err(error) = shared.park_now(&lifecycle).await {
+                tracing::warn!({ fields::LIFECYCLE_ID } = %lifecycle, %error, "not parked");
+                shared.apply(&lifecycle, &else_);
+            }
+        });
+    }
+
+    /// Parks the sandboxes that are to be there again after the shutdown; the others are waited for.
+    pub(super) fn park_for_shutdown(self: &Arc<Self>, core: &Core) {
+        let wanted = core.registry.sandboxes().filter(|sandbox| {
+            sandbox.state == State::Running
+                && sandbox.record.policies.on_drain == DrainPolicy::Pause
+        });
+        for sandbox in wanted {
+            let (shared, lifecycle) = (Arc::clone(self), sandbox.record.lifecycle.clone());
+            self.tasks.spawn(async move {
+                if let Err(error) = shared.park_now(&lifecycle).await {
+                    tracing::warn!({ fields::LIFECYCLE_ID } = %lifecycle, %error, "not parked");
+                }
+            });
+        }
+    }
+
+    async fn park_now(&self, lifecycle: &LifecycleId) -> Result<(), PauseError> {
+        let id = {
+            let core = self.lock();
+            let sandbox = core.registry.by_lifecycle(lifecycle);
+            sandbox.map(|sandbox| sandbox.record.id.clone())
+        };
+        let Some(id) = id else { return Ok(()) };
+        self.check_room(lifecycle).await?;
+        self.begin_pause(id.as_str(), lifecycle).map(drop)
+    }
+}
