@@ -5,6 +5,7 @@
 mod fault_browser;
 mod fault_client;
 mod fault_daemon;
+mod fault_shutdown;
 mod flow_access;
 mod flow_addressing;
 mod flow_cli;
@@ -37,6 +38,7 @@ fn main() {
         ("fault_browser", fault_browser::FACTS),
         ("fault_client", fault_client::FACTS),
         ("fault_daemon", fault_daemon::FACTS),
+        ("fault_shutdown", fault_shutdown::FACTS),
         ("flow_access", flow_access::FACTS),
         ("flow_addressing", flow_addressing::FACTS),
         ("flow_cli", flow_cli::FACTS),
@@ -52,6 +54,7 @@ fn main() {
     // What a machine may lack; the cause is shown beside the name.
     let conditional: [(&str, Option<&str>, &[Fact]); _] = [
         ("fault_client", needs_root().or_else(needs_ip), fault_client::AS_ROOT),
+        ("fault_shutdown", needs_root(), fault_shutdown::AS_ROOT),
         ("flow_events", needs_root(), flow_events::AS_ROOT),
     ];
     let always = groups.iter().map(|(group, facts)| (*group, None, *facts));
