@@ -230,3 +230,6 @@ fn set_timers(tcp: &TcpStream) {
         tracing::debug!(%error, "a connection to a runner has not all of its timers");
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

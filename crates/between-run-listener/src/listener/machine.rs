@@ -140,7 +140,8 @@ impl Machine {
                 } else {
                     self.skipping_since.get_or_insert(now);
                 }
-                if skipped > SKIP_BYTES {
+                // By time here too: a flood leaves the timer no turn.
+                if skipped > SKIP_BYTES || self.skipped_at().is_some_and(|at| now >= at) {
                     return self.ended(Reason::TooLarge, now, random);
                 }
                 Action::Nothing

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use between_run_listener::feed::FeedError;
-use between_run_listener::listener::{Reason, Rules, State};
+use between_run_listener::listener::{Reason, Rules, Setup, State};
 use between_run_listener::sse::Limits;
 use testkit::runner::{Ask, Runner};
 
@@ -119,8 +119,7 @@ async fn a_feed_cut_between_a_data_line_and_its_blank_line_damages_no_later_even
 async fn a_frozen_runner_whose_kernel_still_acknowledges_is_left_within_the_idle_timeout() {
     let (world, runner, session) = (World::new(), Runner::start().await, Session::new());
     let rules = Rules { idle: Some(Duration::from_millis(300)), ..rules() };
-    let setup =
-        between_run_listener::listener::Setup { rules, ..setup(&runner.url("/"), &session) };
+    let setup = Setup { rules, ..setup(&runner.url("/"), &session) };
     world.registry.ensure(&key("s"), setup).await;
     let mut ask = runner.next().await;
     ask.stream("id: 9\ndata: a\n\n").await;
@@ -140,8 +139,7 @@ async fn a_session_that_takes_nothing_stops_the_reading_and_not_the_listener() {
     let (world, runner, session) = (World::new(), Runner::start().await, Session::new());
     session.manner.send_replace(Manner::Holds);
     let rules = Rules { idle: Some(Duration::from_millis(200)), ..rules() };
-    let setup =
-        between_run_listener::listener::Setup { rules, ..setup(&runner.url("/"), &session) };
+    let setup = Setup { rules, ..setup(&runner.url("/"), &session) };
     world.registry.ensure(&key("s"), setup).await;
     let mut ask = runner.next().await;
     ask.stream("").await;
@@ -180,8 +178,7 @@ async fn a_stalled_log_ends_the_connection_and_a_closed_session_the_listener() {
 async fn an_event_past_the_limit_is_one_loss_and_the_next_is_right() {
     let (world, runner, session) = (World::new(), Runner::start().await, Session::new());
     let limits = Limits { max_line: 64 << 10, max_event: 64 << 10 };
-    let setup =
-        between_run_listener::listener::Setup { limits, ..setup(&runner.url("/"), &session) };
+    let setup = Setup { limits, ..setup(&runner.url("/"), &session) };
     world.registry.ensure(&key("s"), setup).await;
     let mut ask = runner.next().await;
     ask.stream(&format!("id: 5\ndata: {}\n\ndata: next\n\n", "x".repeat(4 << 20))).await;
@@ -205,5 +202,24 @@ async fn a_heartbeat_is_no_use_of_a_session_and_an_event_is() {
     ask.send("data: a\n\n").await;
     world.until(&key("s"), |state| matches!(state, State::Streaming { progress: true, .. })).await;
     assert!(world.registry.status(&key("s")).expect("a listener").last_event.is_some());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_id_goes_back_as_the_bytes_it_came_in_and_one_that_no_header_can_carry_does_not() {
+    let (world, runner, session) = (World::new(), Runner::start().await, Session::new());
+    world.registry.ensure(&key("s"), setup(&runner.url("/"), &session)).await;
+    let long = "x".repeat(5000);
+    let mut sent = None;
+    for (id, goes) in
+        [("\u{2026}", true), ("", false), ("a\u{1}b", false), (&long, false), ("z", true)]
+    {
+        let mut ask = runner.next().await;
+        assert_eq!(ask.field("last-event-id"), sent);
+        ask.stream(&format!("id: {id}\ndata: {id}\n\n")).await;
+        session.until(|heard| heard.events.last().is_some_and(|event| event == id)).await;
+        sent = goes.then_some(id);
+    }
+    assert_eq!(runner.next().await.field("last-event-id"), Some("z"));
     world.end().await;
 }

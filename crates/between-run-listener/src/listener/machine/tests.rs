@@ -243,6 +243,14 @@ fn an_event_that_is_skipped_for_a_minute_or_a_gibibyte_is_a_failure_without_prog
     assert_eq!(machine.handle(Input::Timer, now + 60 * SECOND, 0), Action::Wait);
     assert_eq!(machine.reason(), Some(Reason::TooLarge));
 
+    // Also when it floods in, so that no timer gets a turn.
+    let (mut machine, now) = default();
+    machine.handle(Input::Opened, now, 0);
+    machine.handle(Input::Bytes { skipped: 1 }, now, 0);
+    let later = now + 60 * SECOND;
+    assert_eq!(machine.handle(Input::Bytes { skipped: 2 }, later, 0), Action::Wait);
+    assert_eq!(machine.reason(), Some(Reason::TooLarge));
+
     // One that has ended in time is no failure.
     let (mut machine, now) = default();
     machine.handle(Input::Opened, now, 0);

@@ -3,8 +3,8 @@
 use super::*;
 
 const SEEDS: u64 = 10_000;
-const CALLERS: usize = 5;
-const CALLS: usize = 4;
+const CALLERS: usize = 4;
+const CALLS: usize = 3;
 const NAMES: [&str; 2] = ["a", "b"];
 
 async fn call(world: &World, rng: &mut fastrand::Rng) {
