@@ -8,6 +8,7 @@ use bytestring::ByteString;
 use memchr::memchr2;
 
 use super::fields::{Field, field, retry};
+use super::text::{owned_text, slice_text};
 use super::{Budget, Cap, Event, Item, Limits};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -389,14 +390,4 @@ impl Drop for Decoder {
     fn drop(&mut self) {
         self.budget.give_back(self.taken);
     }
-}
-
-/// UTF-8 as the WHATWG decoder reads it: each bad sequence becomes U+FFFD.
-fn owned_text(bytes: &[u8]) -> ByteString {
-    ByteString::from(String::from_utf8_lossy(bytes).into_owned())
-}
-
-/// The same without a copy where the bytes are right, as they nearly always are.
-fn slice_text(bytes: &Bytes, place: Range<usize>) -> ByteString {
-    ByteString::try_from(bytes.slice(place.clone())).unwrap_or_else(|_| owned_text(&bytes[place]))
 }

@@ -8,6 +8,7 @@ mod decoder;
 mod fields;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::time::Duration;
 
