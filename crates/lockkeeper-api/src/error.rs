@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Mistakes, Reason, Retry};
 
 /// What became of the sandbox that a failed call was about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SandboxAfter {
     /// As it was before the call: state, sessions and all.
@@ -101,14 +102,14 @@ impl ApiError {
 }
 
 /// The JSON of an error answer: `{"error": {...}}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ErrorBody {
     /// Everything is inside, so that an error cannot be taken for a result.
     pub error: ErrorFields,
 }
 
 /// The members of [`ErrorBody`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ErrorFields {
     /// [`Reason::code`].
     pub code: String,

@@ -12,8 +12,8 @@ mod watch;
 pub use error::{ApiError, ErrorBody, ErrorFields, SandboxAfter};
 pub use fields::{Fields, Mistake, Mistakes, nearest};
 pub use node::{
-    Capacity, DrainReport, DrainRequest, DrainView, Isolation, NodeInfo, NodeStatus, PoolStock, Slots,
-    StatusRequest,
+    Capacity, DrainReport, DrainRequest, DrainView, Isolation, NodeInfo, NodeStatus, PoolStock,
+    Slots, StatusRequest,
 };
 pub use policies::{DrainPolicy, ExpirePolicy};
 pub use reason::{GrpcCode, Reason, Retry};

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Fields, Mistakes, SandboxState, TimeSpan};
 
 /// What a node says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeStatus {
     /// Takes new work.
@@ -41,7 +42,7 @@ impl NodeStatus {
 }
 
 /// Body of `PUT /v1/node/status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct StatusRequest {
     /// The status to take.
     pub status: NodeStatus,
@@ -66,7 +67,7 @@ impl StatusRequest {
 }
 
 /// Body of `POST /v1/node/drain`: the node takes no new work until its status is set again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct DrainRequest {
     /// How long new work is still taken while the status already says `draining`, so that load
     /// balancers see it first.
@@ -103,7 +104,7 @@ impl DrainRequest {
 }
 
 /// How many sandboxes fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Capacity {
     /// The limit.
     pub max: u64,
@@ -112,7 +113,7 @@ pub struct Capacity {
 }
 
 /// How many starts run at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Slots {
     /// The limit.
     pub max: u64,
@@ -123,7 +124,7 @@ pub struct Slots {
 }
 
 /// How many browsers of a template wait for a create.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PoolStock {
     /// How many it is to keep.
     pub size: u64,
@@ -137,7 +138,7 @@ pub struct PoolStock {
 pub type Isolation = String;
 
 /// Answer of `GET /v1/node`, and of the calls that change the status.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct NodeInfo {
     /// The node.
     pub node_id: String,
@@ -178,7 +179,7 @@ pub struct NodeInfo {
 }
 
 /// How a drain stands: one event of `GET /v1/node/drain/events`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct DrainReport {
     /// The node.
     pub node_id: String,
@@ -207,7 +208,7 @@ pub struct DrainReport {
 }
 
 /// One sandbox that a drain waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct DrainView {
     /// Its id.
     pub id: String,

@@ -1,9 +1,10 @@
 //! What follows when time, or the node's own, runs out.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What follows when the time to live or the idle time of a sandbox is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpirePolicy {
     /// The sandbox ends.
@@ -19,7 +20,7 @@ impl ExpirePolicy {
 }
 
 /// What follows when the node that holds a sandbox shuts down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DrainPolicy {
     /// The shutdown waits for the end of the sandbox.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{DrainPolicy, ExpirePolicy, Fields, Mistakes, TimeSpan};
 
 /// What follows when a browser ends that nobody told to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExitPolicy {
     /// It is started again with the same profile; the sandbox and its URL stay.
@@ -20,7 +21,7 @@ const EXIT_POLICIES: &[(&str, ExitPolicy)] =
     &[("relaunch", ExitPolicy::Relaunch), ("stop", ExitPolicy::Stop)];
 
 /// Body of `POST /v1/sandboxes`. Everything is optional.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct CreateRequest {
     /// The sandbox id: a DNS label of at most 35 characters without `--`; made by the node if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,7 +152,7 @@ pub fn label_mistake(key: &str, value: &str) -> Option<String> {
 }
 
 /// Body of `PATCH /v1/sandboxes/{id}`. Either everything is applied or nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct UpdateRequest {
     /// Counted from now, capped at the node's longest.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -223,7 +224,9 @@ impl DeleteWait {
 }
 
 /// Where a sandbox stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum SandboxState {
     /// Waits for a start slot.
@@ -277,7 +280,7 @@ impl SandboxState {
 }
 
 /// The browser of a running sandbox.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct BrowserView {
     /// Counts the browsers of this sandbox, from 1.
     pub generation: u64,
@@ -292,7 +295,7 @@ pub struct BrowserView {
 }
 
 /// How long each part of the start took.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PhaseTimes {
     /// In the queue for a start slot.
     pub queue_ms: u64,
@@ -302,7 +305,7 @@ pub struct PhaseTimes {
 }
 
 /// A sandbox as answers show it. Moments are Unix milliseconds, lengths are milliseconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SandboxView {
     /// Its id.
     pub id: String,
@@ -381,7 +384,7 @@ const fn yes() -> bool {
 }
 
 /// Answer of `GET /v1/sandboxes`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SandboxList {
     /// Oldest first.
     pub sandboxes: Vec<SandboxView>,

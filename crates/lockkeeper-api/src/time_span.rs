@@ -1,9 +1,11 @@
 //! Pure: times as people write them, `90s` or `1h30m`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A length of time that reads and prints as text with units: `500ms`, `90s`, `15m`, `24h`, `7d`.
@@ -119,6 +121,21 @@ impl fmt::Display for TimeSpan {
             }
         }
         Ok(())
+    }
+}
+
+impl JsonSchema for TimeSpan {
+    fn schema_name() -> Cow<'static, str> {
+        "TimeSpan".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A length of time with units, the largest first; `0` needs none.",
+            "pattern": "^(0|([0-9]+d)?([0-9]+h)?([0-9]+(m|min))?([0-9]+s)?([0-9]+ms)?)$",
+            "examples": ["90s", "15m", "1h30m"],
+        })
     }
 }
 

@@ -1,12 +1,13 @@
 //! Events of `GET /v1/sandboxes/events`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::SandboxView;
 
 /// What somebody who watches the sandboxes is told. The first events are the picture: one `present`
 /// for each sandbox that has not ended, then `synced`; after that every change in order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum SandboxEvent {
     /// One sandbox of the picture. What was known before the first of them is out of date.

@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod errors;
 mod node;
+mod openapi;
 mod query;
 mod sandboxes;
 mod streams;
@@ -49,6 +50,7 @@ impl Orchestrator {
                     get(sandboxes::get).patch(sandboxes::update).delete(sandboxes::delete),
                 ),
             )
+            .route("/v1/openapi.json", only("GET", get(openapi::document)))
             .route("/v1/node", only("GET", get(node::info)))
             .route("/v1/node/status", only("PUT", put(node::set_status)))
             .route("/v1/node/drain", only("POST", post(node::drain)))

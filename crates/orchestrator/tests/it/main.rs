@@ -9,6 +9,7 @@ mod drain;
 mod ends;
 mod events;
 mod force;
+mod openapi;
 mod pool;
 mod rest;
 mod scale;
