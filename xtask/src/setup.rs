@@ -58,7 +58,9 @@ impl Need {
 /// When something is missing and may not be installed here: with the command that installs it.
 pub(crate) fn all() -> Result<()> {
     programs("set up browsers and npm", &[CHROMIUM, HEADLESS_SHELL, NPM])?;
-    client_packages()
+    client_packages()?;
+    validator();
+    Ok(())
 }
 
 /// Installs the browsers only: what a daemon needs.
@@ -167,6 +169,33 @@ fn client_packages() -> Result<()> {
         drop(guard);
         Ok(())
     })
+}
+
+/// The validator of agents' events, pinned.
+const VALIDATOR: &str = "ag-ui-validate==0.4.0";
+
+/// Installs the validator into a folder of its own. A machine without Python goes without: the tests
+/// that need it are then shown as skipped.
+fn validator() {
+    let done = progress::step("set up the validator of agents' events in tests/clients/venv", || {
+        let folder = tools::clients_dir().join("venv");
+        let stamp = folder.join(".lockkeeper-installed");
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == VALIDATOR) {
+            progress::note("all there");
+            return Ok(());
+        }
+        let _guard = lock(&tools::target_dir()?.join("xtask-setup.lock"))?;
+        let python = tools::on_path("python3").context("python3 is missing")?;
+        let remedy = "on Debian: apt-get install python3-venv";
+        cmd::run(cmd::command(python, &["-m", "venv"]).arg(&folder), remedy)?;
+        let pip = folder.join("bin/pip");
+        let remedy = "see pip's message above; it needs the Python package index";
+        cmd::run(&mut cmd::command(pip, &["install", "--quiet", VALIDATOR]), remedy)?;
+        fs::write(&stamp, VALIDATOR).with_context(|| format!("{} not written", stamp.display()))
+    });
+    if let Err(error) = done {
+        progress::note(&format!("goes without: {error:#}"));
+    }
 }
 
 /// Holds a file lock until it is dropped.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -185,7 +186,8 @@ fn extra(request: &Request<'_>, accept: &'static str) -> HeaderMap {
     fields
 }
 
-/// Writes the request and reads the answer's head. A runner may answer before it has read all.
+/// Writes the request and reads the answer's head, both at once: a runner may answer, and refuse,
+/// before it has read all of a large body.
 async fn exchange(
     mut io: Io,
     request: &Request<'_>,
@@ -195,15 +197,28 @@ async fn exchange(
     let mut sent = request_head(&request.method, request.url, headers, request.body.len());
     sent.extend_from_slice(&request.body);
     let answer = async {
-        let written = io.write(&sent).await;
+        let mut left = Some(&sent[..]);
+        let mut unwritten = None;
         let mut came = BytesMut::new();
         loop {
-            let read = std::future::poll_fn(|cx| io.poll_read(cx)).await;
-            let reason = match (&read, &written) {
+            let read = std::future::poll_fn(|cx| {
+                if let Some(rest) = &mut left {
+                    match io.poll_write_all(cx, rest) {
+                        Poll::Pending => {}
+                        Poll::Ready(written) => {
+                            left = None;
+                            unwritten = written.err();
+                        }
+                    }
+                }
+                io.poll_read(cx)
+            })
+            .await;
+            // What stopped us from writing says more than the end that followed.
+            let reason = match (&read, &unwritten) {
                 (Ok(bytes), _) if !bytes.is_empty() => None,
-                // What stopped us from writing says more than the end that followed.
-                (_, Err(error)) | (Err(error), Ok(())) => Some(io_reason(error)),
-                (Ok(_), Ok(())) => Some(Reason::Reset),
+                (_, Some(error)) | (Err(error), None) => Some(io_reason(error)),
+                (Ok(_), None) => Some(Reason::Reset),
             };
             if let Some(reason) = reason {
                 return Err(SendError::Broken { reason });

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -102,10 +102,19 @@ impl Io {
         Poll::Ready(Ok(Bytes::copy_from_slice(buffer.filled())))
     }
 
-    pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut stream = self.stream();
-        stream.write_all(bytes).await?;
-        stream.flush().await
+    /// Writes what is left, of which it takes what it has written.
+    pub(super) fn poll_write_all(
+        &mut self,
+        cx: &mut Context<'_>,
+        left: &mut &[u8],
+    ) -> Poll<io::Result<()>> {
+        while !left.is_empty() {
+            match std::task::ready!(self.stream().poll_write(cx, left))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => *left = &left[written..],
+            }
+        }
+        self.stream().poll_flush(cx)
     }
 }
 

@@ -95,7 +95,7 @@ fn answer(status: StatusCode, headers: &HeaderMap, url: &Url, now: SystemTime) -
 }
 
 /// `text/event-stream` in any case, whatever follows a semicolon, and not compressed.
-fn is_event_stream(headers: &HeaderMap) -> bool {
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
     let plain = headers
         .get_all(CONTENT_ENCODING)
         .iter()

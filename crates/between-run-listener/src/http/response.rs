@@ -9,6 +9,7 @@ use crate::listener::Reason;
 
 use super::connect::Io;
 use super::error::{CollectError, SendError, io_reason};
+use super::follow::is_event_stream;
 use super::wire::Framing;
 
 /// An answer whose head has come. Dropping it closes the connection.
@@ -20,6 +21,13 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body.
     pub body: Body,
+}
+
+impl Response {
+    /// Whether it is what was asked for: 200 and an event stream that is not compressed.
+    pub fn is_event_stream(&self) -> bool {
+        self.status == StatusCode::OK && is_event_stream(&self.headers)
+    }
 }
 
 /// A body as it comes. Dropping it closes the connection. Holds no buffer while nothing comes.

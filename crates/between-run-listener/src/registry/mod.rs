@@ -225,6 +225,11 @@ impl Registry {
         self.len() == 0
     }
 
+    /// What all listeners may hold of unfinished events together. For other decoders of the process.
+    pub fn budget(&self) -> Budget {
+        self.inner.budget.clone()
+    }
+
     /// How many tasks there are: as many as listeners, and for an instant one more where one ends.
     pub fn tasks(&self) -> usize {
         self.inner.tasks.len()

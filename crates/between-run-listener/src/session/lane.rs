@@ -21,6 +21,7 @@ mod post;
 mod replay;
 mod take;
 
+pub use ends::Failure;
 pub use post::{Posted, Refused};
 
 /// Where something came in.

@@ -7,6 +7,7 @@ use between_run_listener::listener::Reason;
 use bytes::Bytes;
 use http::{HeaderValue, Method};
 use testkit::runner::Runner;
+use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -50,7 +51,7 @@ async fn a_run_is_posted_as_it_is_and_its_answer_read_as_it_comes() {
     let (mut ask, response) = tokio::join!(play, client.post_stream(&request, &cancel));
     let mut response = response.expect("an answer");
     assert_eq!(response.status, 200);
-    assert_eq!(response.headers["content-type"], "text/event-stream");
+    assert!(response.is_event_stream());
     let first = soon(response.body.chunk()).await.expect("good");
     assert_eq!(first.as_deref(), Some(&b"data: a\n\n"[..]));
     ask.send("data: b\n\n").await;
@@ -118,6 +119,26 @@ async fn a_runner_that_is_not_there_is_tried_fifteen_times() {
     assert_eq!(nowhere.0.load(std::sync::atomic::Ordering::Relaxed), 15);
     // 0.5 + 0.75 + 1.125 + 1.69 + 2.53 + 3.8 + 8 times 5 seconds.
     assert_eq!(begin.elapsed().as_secs(), 50);
+}
+
+#[tokio::test]
+async fn a_runner_that_refuses_a_large_run_before_it_has_read_it_is_heard() {
+    let runner = Runner::start().await;
+    let url = runner.url("/").parse().expect("a URL");
+    let headers = Headers::default();
+    let body = Bytes::from(vec![b' '; 64 << 20]);
+    let request = Request { body, ..request(&url, &headers) };
+    let (client, cancel) = (client(), CancellationToken::new());
+    let play = async {
+        // It reads nothing at all, and stays.
+        let mut stream = runner.connection().await;
+        let answer = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(answer).await.expect("it is written");
+        stream
+    };
+    let (_stream, response) =
+        soon(async { tokio::join!(play, client.post_stream(&request, &cancel)) }).await;
+    assert_eq!(response.expect("an answer").status, 413);
 }
 
 #[tokio::test]

@@ -135,8 +135,8 @@ impl Lane {
         });
         let finished = json!({ "type": "RUN_FINISHED", "threadId": thread, "runId": run });
         let from = out.len();
-        self.ours(started, "input", Some(Source::Run(number)), out);
-        self.ours(finished, "input", Some(Source::Run(number)), out);
+        self.ours(started, "input", None, out);
+        self.ours(finished, "input", None, out);
         for draft in &mut out[from..] {
             draft.envelope.thread_id = Some(thread.clone());
             draft.envelope.run_id = Some(run.clone());

@@ -3,7 +3,6 @@ use std::time::{Duration, Instant};
 use bytestring::ByteString;
 use proptest::prelude::*;
 
-use super::ends::Failure;
 use super::*;
 use crate::log::Stored;
 use crate::session::status::Agent;

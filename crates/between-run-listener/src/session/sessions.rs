@@ -1,0 +1,492 @@
+//! All sessions: made, changed, deleted, and found again at the next start.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use draingate::{Gate, Keeper, OwnedPass};
+use eventlog::{
+    AppendError, Batch, Durability, LogName, LogOptions, OpenError, ReadError, ReadLimit,
+    Retention, Store, StoreError, micros,
+};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Session;
+use super::names::{log_of, settings_of};
+use super::settings::{Checked, Kept, Settings};
+use crate::http::{Blocked, Client};
+use crate::registry::{self, Ensured, Pin, Registry, ShutdownReport};
+use crate::sse::{Budget, Limits};
+use crate::{SessionKey, listener};
+
+mod post;
+
+pub use post::{Accepted, PostError, RunInput};
+
+/// A time that never comes.
+const EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// What all sessions have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// How listeners are kept.
+    pub registry: registry::Settings,
+    /// How large an event may be.
+    pub limits: Limits,
+    /// How many bytes of records a session may have; the oldest go first.
+    pub log_bytes: u64,
+    /// How long records are kept.
+    pub log_age: Duration,
+}
+
+impl Default for Options {
+    /// 256 MiB and 30 days a session.
+    fn default() -> Self {
+        Self {
+            registry: registry::Settings::default(),
+            limits: Limits::default(),
+            log_bytes: 256 << 20,
+            log_age: Duration::from_secs(30 * 24 * 3600),
+        }
+    }
+}
+
+/// A session and what it was told to be.
+pub struct Held {
+    /// The session.
+    pub session: Session,
+    settings: Mutex<Checked>,
+    stopped: AtomicBool,
+    /// What its runner can do, and when it said so.
+    capabilities: Mutex<Option<(Instant, Bytes)>>,
+}
+
+impl Held {
+    pub(crate) fn capabilities(&self) -> Option<(Instant, Bytes)> {
+        self.capabilities.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_capabilities(&self, at: Instant, body: Bytes) {
+        *self.capabilities.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, body));
+    }
+
+    /// What it was told to be.
+    pub fn settings(&self) -> Checked {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a finished run has stopped it.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Its thread, or the name that stands for it before there is one.
+    pub fn thread(&self) -> String {
+        let thread = self.session.snapshot().thread;
+        thread.unwrap_or_else(|| self.session.key().session().to_owned())
+    }
+}
+
+/// What became of settings that were put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// The session is new.
+    Created,
+    /// It had other settings, or the same.
+    Kept,
+}
+
+/// Why an operation on sessions failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SessionsError {
+    /// The process is ending.
+    #[error("the gateway is draining: ask another one, or again later")]
+    Draining,
+    /// The runner's address is not allowed.
+    #[error("runner_url: {0}")]
+    Blocked(#[from] Blocked),
+    /// A log was not opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A log was not written.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// A log was not read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A log was not deleted.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl SessionsError {
+    /// A stable word for answers and metric labels.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Draining => "draining",
+            Self::Blocked(_) => "url_blocked",
+            Self::Open(_) | Self::Append(_) | Self::Read(_) | Self::Store(_) => "log_unavailable",
+        }
+    }
+}
+
+/// All sessions of a process. It has one owner, who drains it and shuts it down.
+pub struct Sessions {
+    store: Arc<dyn Store>,
+    client: Client,
+    options: Options,
+    registry: Registry,
+    keeper: Keeper,
+    gate: Gate,
+    table: Mutex<BTreeMap<SessionKey, Arc<Held>>>,
+    /// One change of the table at a time, so that a session is never made twice.
+    changes: tokio::sync::Mutex<()>,
+    runs: AtomicU64,
+    budget: Budget,
+    tasks: TaskTracker,
+    /// Runs are cut, and stay open in their logs.
+    ending: CancellationToken,
+    /// Subscribers are to go.
+    leaving: CancellationToken,
+    /// Woken when a run of any session has finished.
+    finished: Arc<Notify>,
+}
+
+impl Sessions {
+    /// Opens all sessions of a store. No listener runs yet: see [`Sessions::run`].
+    ///
+    /// # Errors
+    /// A log cannot be read.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        client: Client,
+        options: Options,
+    ) -> Result<Arc<Self>, SessionsError> {
+        let keeper = Keeper::new();
+        let gate = keeper.gate();
+        let this = Arc::new(Self {
+            registry: Registry::new(client.clone(), options.registry, gate.clone()),
+            store,
+            client,
+            options,
+            keeper,
+            gate,
+            table: Mutex::default(),
+            changes: tokio::sync::Mutex::default(),
+            runs: AtomicU64::new(u64::try_from(micros(SystemTime::now())).unwrap_or_default()),
+            budget: Budget::new(options.registry.decode_budget),
+            tasks: TaskTracker::new(),
+            ending: CancellationToken::new(),
+            leaving: CancellationToken::new(),
+            finished: Arc::default(),
+        });
+        for kept in this.stored().await? {
+            let Ok(key) = SessionKey::new(&kept.project, &kept.session) else { continue };
+            let Some(Ok(checked)) = kept.settings.map(Checked::new) else { continue };
+            let held = this.open_session(&key, checked).await?;
+            held.stopped.store(kept.stopped, Ordering::Relaxed);
+            this.table().insert(key, held);
+        }
+        Ok(this)
+    }
+
+    /// Starts the listeners of all sessions, and looks after them until it is dropped.
+    ///
+    /// # Cancel safety
+    /// Listeners stay as they are.
+    pub async fn run(&self) {
+        let all: Vec<_> =
+            self.table().values().filter(|held| !held.is_stopped()).cloned().collect();
+        let setups =
+            all.iter().filter_map(|held| Some((held.session.key().clone(), self.setup(held)?)));
+        let start = self.registry.start_all(setups.collect());
+        let stop = async {
+            loop {
+                self.finished.notified().await;
+                let all: Vec<_> = self.table().values().cloned().collect();
+                for held in all.iter().filter(|held| held.session.take_finished()) {
+                    self.run_finished(held).await;
+                }
+            }
+        };
+        let keep = async {
+            start.await;
+            self.registry.run().await;
+        };
+        // Neither of them ends.
+        tokio::select! {
+            () = keep => {}
+            () = stop => {}
+        }
+    }
+
+    /// A session.
+    pub fn find(&self, key: &SessionKey) -> Option<Arc<Held>> {
+        self.table().get(key).cloned()
+    }
+
+    /// The sessions of a project by name, behind one of them, at most so many.
+    pub fn list(&self, project: &str, after: Option<&str>, most: usize) -> Vec<Arc<Held>> {
+        let table = self.table();
+        let of_project = table.iter().filter(|(key, _)| key.project() == project);
+        let behind = of_project.filter(|(key, _)| after.is_none_or(|after| key.session() > after));
+        behind.take(most).map(|(_, held)| Arc::clone(held)).collect()
+    }
+
+    /// How many sessions there are.
+    pub fn len(&self) -> usize {
+        self.table().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many posted runs are being read.
+    pub fn open_runs(&self) -> u64 {
+        self.keeper.report(Instant::now()).inside
+    }
+
+    /// Its listeners.
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Who asks runners.
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Makes a session, or gives it other settings. A runner at another place replaces the listener.
+    ///
+    /// # Errors
+    /// [`SessionsError`].
+    ///
+    /// # Cancel safety
+    /// The settings may be stored and the listener not started; the next trigger starts it.
+    pub async fn put(&self, key: &SessionKey, checked: Checked) -> Result<Put, SessionsError> {
+        if self.gate.is_draining() {
+            return Err(SessionsError::Draining);
+        }
+        self.client.check(checked.base()).await?;
+        let _one = self.changes.lock().await;
+        let Some(held) = self.find(key) else {
+            self.keep(key, Some(checked.settings()), false).await?;
+            let held = self.open_session(key, checked).await?;
+            self.table().insert(key.clone(), Arc::clone(&held));
+            self.ensure(&held).await;
+            return Ok(Put::Created);
+        };
+        let before = held.settings();
+        if before != checked || held.is_stopped() {
+            self.keep(key, Some(checked.settings()), false).await?;
+            held.stopped.store(false, Ordering::Relaxed);
+            let thread = checked.settings().thread_id.clone();
+            held.session.configure(thread, checked.lane_rules()).await;
+            let target = |checked: &Checked| {
+                (checked.target(key, &held.thread()).ok(), checked.listener_rules())
+            };
+            let moved = target(&before) != target(&checked);
+            *held.settings.lock().unwrap_or_else(PoisonError::into_inner) = checked;
+            if let Some(setup) = self.setup(&held).filter(|_| moved) {
+                self.registry.replace(key, setup).await;
+            }
+        }
+        self.ensure(&held).await;
+        Ok(Put::Kept)
+    }
+
+    /// Deletes a session: its listener is cancelled and joined, its run closed, its subscribers end.
+    /// False if there is none.
+    ///
+    /// # Errors
+    /// [`SessionsError`]; the session is then still there or gone, and can be deleted again.
+    ///
+    /// # Cancel safety
+    /// As after an error.
+    pub async fn delete(&self, key: &SessionKey, keep_log: bool) -> Result<bool, SessionsError> {
+        let _one = self.changes.lock().await;
+        let Some(held) = self.find(key) else { return Ok(false) };
+        self.registry.cancel(key).await;
+        self.keep(key, None, false).await?;
+        self.table().remove(key);
+        held.session.close().await;
+        if !keep_log {
+            self.store.delete(&log_of(key)).await?;
+        }
+        Ok(true)
+    }
+
+    /// Sees to it that a session has a listener, unless a finished run has stopped it.
+    pub async fn ensure(&self, held: &Held) -> Option<Ensured> {
+        if held.is_stopped() {
+            return None;
+        }
+        Some(self.registry.ensure(held.session.key(), self.setup(held)?).await)
+    }
+
+    /// Holds a session as used while the pin lives.
+    pub fn pin(&self, key: &SessionKey) -> Pin {
+        self.registry.pin(key)
+    }
+
+    /// Whether new work is refused.
+    pub fn is_draining(&self) -> bool {
+        self.gate.is_draining()
+    }
+
+    /// Cancelled when subscribers are to go.
+    pub fn leaving(&self) -> CancellationToken {
+        self.leaving.clone()
+    }
+
+    /// Refuses new work from now on.
+    pub fn begin_drain(&self) {
+        self.keeper.begin_drain();
+    }
+
+    /// Waits until every posted run has ended. Two conditions: a drain has begun, none is open.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: the drain goes on.
+    pub async fn drained(&self) {
+        self.gate.drained().await;
+    }
+
+    /// Cuts posted runs; they stay open in their logs, and the next start goes on with them.
+    pub fn cut_runs(&self) {
+        self.ending.cancel();
+    }
+
+    /// Ends everything: listeners first, then subscribers, then the writers of the logs. Waits until
+    /// the deadline.
+    pub async fn shutdown(&self, deadline: Instant) -> ShutdownReport {
+        self.begin_drain();
+        self.cut_runs();
+        let report = self.registry.shutdown(deadline).await;
+        self.leaving.cancel();
+        for held in self.table().values() {
+            held.session.stop();
+        }
+        self.tasks.close();
+        let _ = tokio::time::timeout_at(deadline.into(), self.tasks.wait()).await;
+        report
+    }
+
+    fn table(&self) -> MutexGuard<'_, BTreeMap<SessionKey, Arc<Held>>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn setup(&self, held: &Held) -> Option<listener::Setup> {
+        let checked = held.settings();
+        Some(listener::Setup {
+            target: checked.target(held.session.key(), &held.thread()).ok()?,
+            rules: checked.listener_rules(),
+            limits: self.options.limits,
+            feed: Arc::new(held.session.clone()),
+        })
+    }
+
+    async fn open_session(
+        &self,
+        key: &SessionKey,
+        checked: Checked,
+    ) -> Result<Arc<Held>, SessionsError> {
+        let options = LogOptions {
+            retention: Retention {
+                max_bytes: self.options.log_bytes,
+                max_age: self.options.log_age,
+            },
+            durability: Durability::Power,
+        };
+        let log = self.store.open(&log_of(key), options).await?;
+        let thread = checked.settings().thread_id.clone();
+        let rules = checked.lane_rules();
+        let finished = Arc::clone(&self.finished);
+        let session = Session::open(key.clone(), log, thread, rules, finished, &self.tasks).await?;
+        let stopped = AtomicBool::new(false);
+        Ok(Arc::new(Held {
+            session,
+            settings: checked.into(),
+            stopped,
+            capabilities: Mutex::default(),
+        }))
+    }
+
+    /// A run has finished: its session stops if it was told to.
+    async fn run_finished(&self, held: &Held) {
+        let key = held.session.key();
+        if !held.settings().settings().stop_on_run_finished || held.is_stopped() {
+            return;
+        }
+        let noted = held.session.note("stop", Bytes::from_static(b"{\"cause\":\"run_finished\"}"));
+        let kept = async {
+            noted.await.map_err(|_| SessionsError::Draining)?;
+            let _one = self.changes.lock().await;
+            self.keep(key, Some(held.settings().settings()), true).await
+        };
+        if let Err(error) = kept.await {
+            tracing::warn!(error = %error, session.id = ?key, "the stop of a session was not kept");
+        }
+        held.stopped.store(true, Ordering::Relaxed);
+        self.registry.cancel(key).await;
+    }
+
+    async fn keep(
+        &self,
+        key: &SessionKey,
+        settings: Option<&Settings>,
+        stopped: bool,
+    ) -> Result<(), SessionsError> {
+        let log = self.store.open(&settings_of(key.project()), settings_log()).await?;
+        let (project, session) = (key.project().to_owned(), key.session().to_owned());
+        let kept = Kept { project, session, settings: settings.cloned(), stopped };
+        let line = serde_json::to_vec(&kept).unwrap_or_default();
+        let batch = Batch::one(micros(SystemTime::now()), line);
+        let batch = batch.map_err(|_| AppendError::TooLarge { bytes: 0, limit: 0 })?;
+        log.append(batch).await?;
+        Ok(())
+    }
+
+    /// The last settings of each session.
+    async fn stored(&self) -> Result<Vec<Kept>, SessionsError> {
+        let mut last = BTreeMap::new();
+        let names = self.store.list().await?;
+        for name in names.iter().filter(|name| is_settings(name)) {
+            let log = self.store.open(name, settings_log()).await?;
+            let mut next = log.status().first;
+            loop {
+                let page = log.read_from(next, ReadLimit::default()).await?;
+                next = page.next;
+                for record in &page.records {
+                    if let Ok(kept) = serde_json::from_slice::<Kept>(&record.payload) {
+                        last.insert((kept.project.clone(), kept.session.clone()), kept);
+                    }
+                }
+                if page.records.is_empty() && next >= page.head {
+                    break;
+                }
+            }
+        }
+        Ok(last.into_values().collect())
+    }
+
+    fn pass(&self) -> Result<OwnedPass, SessionsError> {
+        self.gate.enter_owned().map_err(|_| SessionsError::Draining)
+    }
+}
+
+fn is_settings(name: &LogName) -> bool {
+    name.as_str().starts_with("settings.") || name.as_str().starts_with("settings-")
+}
+
+/// Settings are few and must not be dropped.
+fn settings_log() -> LogOptions {
+    let retention = Retention { max_bytes: u64::MAX / 4, max_age: EVER };
+    LogOptions { retention, durability: Durability::Power }
+}
