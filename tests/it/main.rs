@@ -14,6 +14,7 @@ mod flow_commands;
 mod flow_drain;
 mod flow_ending;
 mod flow_events;
+mod flow_events_server;
 mod flow_pool;
 mod flow_rest;
 mod flow_templates;
@@ -56,6 +57,7 @@ fn main() {
         ("fault_client", needs_root().or_else(needs_ip), fault_client::AS_ROOT),
         ("fault_shutdown", needs_root(), fault_shutdown::AS_ROOT),
         ("flow_events", needs_root(), flow_events::AS_ROOT),
+        ("flow_events_server", flow_events_server::missing(), flow_events_server::FACTS),
     ];
     let always = groups.iter().map(|(group, facts)| (*group, None, *facts));
     let trials = always

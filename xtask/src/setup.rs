@@ -35,6 +35,12 @@ const HEADLESS_SHELL: Need = Need {
     ],
     package: "chromium-headless-shell",
 };
+/// The tests start servers of their own; the service that the package brings may be switched off.
+const NATS: Need = Need {
+    what: "NATS server",
+    places: &["nats-server", "/usr/sbin/nats-server"],
+    package: "nats-server",
+};
 const NPM: Need = Need { what: "npm", places: &["npm"], package: "npm" };
 
 /// The proxies that the relay is measured beside. Nothing else needs them.
@@ -57,7 +63,7 @@ impl Need {
 /// # Errors
 /// When something is missing and may not be installed here: with the command that installs it.
 pub(crate) fn all() -> Result<()> {
-    programs("set up browsers and npm", &[CHROMIUM, HEADLESS_SHELL, NPM])?;
+    programs("set up browsers, servers and npm", &[CHROMIUM, HEADLESS_SHELL, NATS, NPM])?;
     client_packages()?;
     validator();
     Ok(())

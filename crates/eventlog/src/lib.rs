@@ -2,6 +2,8 @@
 
 mod error;
 mod follow;
+#[cfg(feature = "jetstream")]
+pub mod jetstream;
 mod log;
 pub mod memory;
 mod name;

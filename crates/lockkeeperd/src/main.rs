@@ -2,6 +2,7 @@
 
 mod directory;
 mod drain;
+mod event_log;
 mod node;
 mod ports;
 mod refused;

@@ -11,8 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use devtoolsproxy::{Edge, EdgeSettings};
-use eventlog::sqlite::{SqliteOptions, SqliteStore};
-use eventlog::{LogName, LogOptions, Store};
+use eventlog::{LogName, LogOptions};
 use http::{StatusCode, Uri};
 use orchestrator::process::ProcessDriver;
 use orchestrator::urls::UrlBuilder;
@@ -32,6 +31,7 @@ use tokio::time::Instant;
 
 use crate::directory::{Guard, Sandboxes};
 use crate::drain::{Node, NodeDoor};
+use crate::event_log;
 use crate::ports::Ports;
 use crate::refused::Refused;
 use crate::settings;
@@ -69,11 +69,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let node_id = settings::node_id(values);
     let mut registry = telemetry::metrics::registry();
 
-    let events_dir = state_dir.join("events");
-    private_folder(&events_dir).map_err(|e| system("the folder of the event log", &e))?;
-    let store = SqliteStore::open(events_dir, SqliteOptions::default())
-        .await
-        .map_err(|e| system("the event log", &e))?;
+    let store = event_log::open(values, &state_dir, &node_id).await?;
     let name = LogName::new("telemetry").map_err(|e| system("the event log", &e))?;
     let log =
         store.open(&name, LogOptions::default()).await.map_err(|e| system("the event log", &e))?;
@@ -218,7 +214,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
 
 /// A folder that the sandboxes' users cannot look into: a page could be sent to any file that they
 /// can read.
-fn private_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     std::fs::set_permissions(path, Permissions::from_mode(0o700))
 }

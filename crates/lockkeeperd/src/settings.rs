@@ -21,6 +21,7 @@ use service::settings::{Environment, Finding, Key, OptionalKey, Size, Table, Val
 use telemetry::tracing_setup::{Format, InitError};
 
 use self::uids::UidRange;
+use crate::event_log;
 use crate::ports::PortRange;
 use crate::subdomains::Parent;
 
@@ -148,6 +149,7 @@ pub(crate) fn table() -> Table {
     let about = "Runs browser sandboxes on this machine behind one DevTools address each.";
     shared::table("lockkeeperd", env!("CARGO_PKG_VERSION"), about)
         .group("State", [shared::STATE_DIR.setting(), NODE_ID.setting()])
+        .group("Event log", event_log::settings())
         .group(
             "Sandboxes",
             [

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use eventlog::memory::MemoryStore;
-use eventlog::{Batch, LogName, LogOptions, ReadLimit, Store};
+use eventlog::{Batch, BoxFuture, LogName, LogOptions, ReadLimit, Store};
 
-use crate::suite::{Backend, NOW, facts, payloads};
+use crate::facts::facts;
+use crate::suite::{Backend, NOW, payloads};
 
 struct Memory;
 
 impl Backend for Memory {
-    fn start(&mut self) -> Arc<dyn Store> {
-        Arc::new(MemoryStore::default())
+    fn start(&mut self) -> BoxFuture<'_, Arc<dyn Store>> {
+        Box::pin(async { Arc::new(MemoryStore::default()) as Arc<dyn Store> })
     }
 
     fn survives(&self) -> bool {

@@ -59,7 +59,7 @@ impl Model {
 /// Runs operations on a log and on the model, and compares what can be seen.
 pub(crate) async fn agrees_with_a_plain_list(backend: &mut dyn Backend, ops: Vec<Op>) {
     let name = LogName::new("model").unwrap();
-    let mut store: Arc<dyn Store> = backend.start();
+    let mut store: Arc<dyn Store> = backend.start().await;
     let mut log: Arc<dyn Log> = store.open(&name, options()).await.unwrap();
     let mut epoch = log.epoch().clone();
     let mut model = Model::default();
@@ -108,7 +108,7 @@ pub(crate) async fn agrees_with_a_plain_list(backend: &mut dyn Backend, ops: Vec
             Op::Restart => {
                 store.close().await.unwrap();
                 drop((log, store));
-                store = backend.start();
+                store = backend.start().await;
                 log = store.open(&name, options()).await.unwrap();
                 assert_eq!(*log.epoch() == epoch, backend.survives());
                 if !backend.survives() {

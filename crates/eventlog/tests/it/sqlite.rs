@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use eventlog::sqlite::{FILE_NAME, SqliteOptions, SqliteStore};
-use eventlog::{Batch, Log, LogName, NewRecord, OpenError, ReadLimit, Store};
+use eventlog::{Batch, BoxFuture, Log, LogName, NewRecord, OpenError, ReadLimit, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::suite::{Backend, NOW, facts, options};
+use crate::facts::facts;
+use crate::suite::{Backend, NOW, options};
 
 mod damage;
 mod kill;
@@ -23,8 +24,9 @@ impl Sqlite {
 }
 
 impl Backend for Sqlite {
-    fn start(&mut self) -> Arc<dyn Store> {
-        Arc::new(open(self.0.path(), SqliteOptions::default()).unwrap())
+    fn start(&mut self) -> BoxFuture<'_, Arc<dyn Store>> {
+        let opening = SqliteStore::open(self.0.path(), SqliteOptions::default());
+        Box::pin(async { Arc::new(opening.await.unwrap()) as Arc<dyn Store> })
     }
 
     fn survives(&self) -> bool {

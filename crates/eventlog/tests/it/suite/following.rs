@@ -23,7 +23,7 @@ async fn follow_to(log: Arc<dyn Log>, from: u64, last: u64) -> Vec<u64> {
 }
 
 pub(crate) async fn a_follower_goes_from_stored_to_live_without_a_seam(backend: &mut dyn Backend) {
-    let log = open(&backend.start(), "a").await;
+    let log = open(&backend.start().await, "a").await;
     for _ in 0..100 {
         log.append(batch(&["x"])).await.unwrap();
     }
@@ -44,7 +44,7 @@ pub(crate) async fn a_follower_goes_from_stored_to_live_without_a_seam(backend: 
 pub(crate) async fn a_follower_under_concurrent_append_and_trim_sees_each_offset_once(
     backend: &mut dyn Backend,
 ) {
-    let log = open(&backend.start(), "a").await;
+    let log = open(&backend.start().await, "a").await;
     let mut followers = JoinSet::new();
     for from in [1, 1, 300, 700] {
         let log = Arc::clone(&log);
@@ -67,7 +67,7 @@ pub(crate) async fn a_follower_under_concurrent_append_and_trim_sees_each_offset
 }
 
 pub(crate) async fn an_idle_follower_can_be_dropped_and_started_again(backend: &mut dyn Backend) {
-    let log = open(&backend.start(), "a").await;
+    let log = open(&backend.start().await, "a").await;
     let mut follower = Follower::new(Arc::clone(&log), 1, ReadLimit::default());
     for _ in 0..3 {
         let idle = tokio::time::timeout(Duration::from_millis(1), follower.next()).await;

@@ -25,7 +25,7 @@ async fn first_becomes(log: &Arc<dyn Log>, first: u64) {
 pub(crate) async fn retention_by_bytes_drops_the_oldest_and_never_the_newest(
     backend: &mut dyn Backend,
 ) {
-    let store = backend.start();
+    let store = backend.start().await;
     let retention = Retention { max_bytes: 10_000, ..Retention::default() };
     let options = LogOptions { retention, ..LogOptions::default() };
     let log = store.open(&LogName::new("a").unwrap(), options).await.unwrap();
@@ -40,7 +40,7 @@ pub(crate) async fn retention_by_bytes_drops_the_oldest_and_never_the_newest(
 }
 
 pub(crate) async fn retention_by_age_goes_by_the_newest_time_seen(backend: &mut dyn Backend) {
-    let store = backend.start();
+    let store = backend.start().await;
     let retention = Retention { max_age: Duration::from_secs(60), ..Retention::default() };
     let options = LogOptions { retention, ..LogOptions::default() };
     let log = store.open(&LogName::new("a").unwrap(), options).await.unwrap();
@@ -58,7 +58,7 @@ pub(crate) async fn retention_by_age_goes_by_the_newest_time_seen(backend: &mut 
 }
 
 pub(crate) async fn an_open_log_is_shared_and_logs_are_listed(backend: &mut dyn Backend) {
-    let store = backend.start();
+    let store = backend.start().await;
     let (one, other) = (open(&store, "b").await, open(&store, "b").await);
     one.append(batch(&["a"])).await.unwrap();
     assert_eq!(other.append(batch(&["b"])).await.unwrap().first, 2);
@@ -69,7 +69,7 @@ pub(crate) async fn an_open_log_is_shared_and_logs_are_listed(backend: &mut dyn 
 }
 
 pub(crate) async fn a_deleted_log_is_gone_and_its_name_is_free(backend: &mut dyn Backend) {
-    let store = backend.start();
+    let store = backend.start().await;
     let log = open(&store, "a").await;
     log.append(batch(&["a"])).await.unwrap();
     let mut follower = Follower::new(Arc::clone(&log), 2, ReadLimit::default());
@@ -85,7 +85,7 @@ pub(crate) async fn a_deleted_log_is_gone_and_its_name_is_free(backend: &mut dyn
 }
 
 pub(crate) async fn a_closed_log_takes_nothing_and_its_followers_end(backend: &mut dyn Backend) {
-    let store = backend.start();
+    let store = backend.start().await;
     let log = open(&store, "a").await;
     log.append(batch(&["a"])).await.unwrap();
     let mut follower = Follower::new(Arc::clone(&log), 1, ReadLimit::default());
@@ -105,7 +105,7 @@ pub(crate) async fn a_closed_log_takes_nothing_and_its_followers_end(backend: &m
 }
 
 pub(crate) async fn a_closed_store_answers_closed(backend: &mut dyn Backend) {
-    let store = backend.start();
+    let store = backend.start().await;
     let log = open(&store, "a").await;
     store.close().await.unwrap();
     assert_eq!(log.append(batch(&["b"])).await, Err(AppendError::Closed));
@@ -116,7 +116,7 @@ pub(crate) async fn a_closed_store_answers_closed(backend: &mut dyn Backend) {
 }
 
 pub(crate) async fn a_restart_keeps_everything_or_makes_a_new_epoch(backend: &mut dyn Backend) {
-    let store = backend.start();
+    let store = backend.start().await;
     let log = open(&store, "a").await;
     let named = batch(&["a", "b"]).named(DedupeId::random());
     log.append(named.clone()).await.unwrap();
@@ -125,7 +125,7 @@ pub(crate) async fn a_restart_keeps_everything_or_makes_a_new_epoch(backend: &mu
     store.close().await.unwrap();
     drop((log, store));
 
-    let log = open(&backend.start(), "a").await;
+    let log = open(&backend.start().await, "a").await;
     if backend.survives() {
         assert_eq!(*log.epoch(), epoch);
         assert_eq!(read_all(&log, 2).await, (vec![2], vec![]));

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::{Backend, NOW, batch, open, payloads, read_all};
 
 pub(crate) async fn offsets_start_at_one_and_grow_by_one(backend: &mut dyn Backend) {
-    let log = open(&backend.start(), "a").await;
+    let log = open(&backend.start().await, "a").await;
     let head = log.head();
     assert_eq!((log.status().first, log.status().next, head.borrow().next), (1, 1, 1));
     let appended = log.append(batch(&["a", "b"])).await.unwrap();
@@ -23,7 +23,7 @@ pub(crate) async fn offsets_start_at_one_and_grow_by_one(backend: &mut dyn Backe
 }
 
 pub(crate) async fn a_batch_over_the_limit_is_refused_whole(backend: &mut dyn Backend) {
-    let log = open(&backend.start(), "a").await;
+    let log = open(&backend.start().await, "a").await;
     let record = NewRecord { ts: NOW, payload: vec![b'x'; 900_000].into() };
     let batch = Batch::new(vec![record; log.max_batch() / 900_000 + 1]).unwrap();
     let bytes = batch.bytes();
@@ -33,7 +33,7 @@ pub(crate) async fn a_batch_over_the_limit_is_refused_whole(backend: &mut dyn Ba
 }
 
 pub(crate) async fn concurrent_appends_get_each_offset_once(backend: &mut dyn Backend) {
-    let log = open(&backend.start(), "a").await;
+    let log = open(&backend.start().await, "a").await;
     let mut tasks = JoinSet::new();
     for writer in 0..8 {
         let log = Arc::clone(&log);
@@ -65,7 +65,7 @@ pub(crate) async fn concurrent_appends_get_each_offset_once(backend: &mut dyn Ba
 pub(crate) async fn pages_keep_their_limits_and_have_at_least_one_record(
     backend: &mut dyn Backend,
 ) {
-    let log = open(&backend.start(), "a").await;
+    let log = open(&backend.start().await, "a").await;
     log.append(batch(&["aaaa", "bb", "cc", "dddddd"])).await.unwrap();
     let read = async |from, records, bytes| {
         let page = log.read_from(from, ReadLimit { records, bytes }).await.unwrap();
@@ -79,7 +79,7 @@ pub(crate) async fn pages_keep_their_limits_and_have_at_least_one_record(
 }
 
 pub(crate) async fn reading_before_the_first_record_tells_the_gap(backend: &mut dyn Backend) {
-    let log = open(&backend.start(), "a").await;
+    let log = open(&backend.start().await, "a").await;
     log.append(batch(&["a", "b", "c", "d"])).await.unwrap();
     assert_eq!(log.trim(3).await, Ok(3));
     assert_eq!(log.status().trimmed, 2);
@@ -92,7 +92,7 @@ pub(crate) async fn reading_before_the_first_record_tells_the_gap(backend: &mut 
 pub(crate) async fn reading_at_the_end_is_empty_and_beyond_it_is_refused(
     backend: &mut dyn Backend,
 ) {
-    let log = open(&backend.start(), "a").await;
+    let log = open(&backend.start().await, "a").await;
     assert_eq!(log.read_from(1, ReadLimit::default()).await.unwrap().records, []);
     let ahead = |next| Err(ReadError::Ahead { next });
     assert_eq!(log.read_from(2, ReadLimit::default()).await, ahead(1));
@@ -103,7 +103,7 @@ pub(crate) async fn reading_at_the_end_is_empty_and_beyond_it_is_refused(
 }
 
 pub(crate) async fn numbers_go_on_after_everything_was_trimmed(backend: &mut dyn Backend) {
-    let log = open(&backend.start(), "a").await;
+    let log = open(&backend.start().await, "a").await;
     log.append(batch(&["a", "b"])).await.unwrap();
     assert_eq!(log.trim(99).await, Ok(3));
     assert_eq!((log.status().first, log.status().next, log.status().bytes), (3, 3, 0));
@@ -113,7 +113,7 @@ pub(crate) async fn numbers_go_on_after_everything_was_trimmed(backend: &mut dyn
 }
 
 pub(crate) async fn a_named_batch_is_stored_once(backend: &mut dyn Backend) {
-    let log = open(&backend.start(), "a").await;
+    let log = open(&backend.start().await, "a").await;
     let named = batch(&["a", "b"]).named(DedupeId::random());
     let first = log.append(named.clone()).await.unwrap();
     log.append(batch(&["c"]).named(DedupeId::random())).await.unwrap();
@@ -122,7 +122,7 @@ pub(crate) async fn a_named_batch_is_stored_once(backend: &mut dyn Backend) {
 }
 
 pub(crate) async fn a_dropped_append_can_be_repeated_under_its_name(backend: &mut dyn Backend) {
-    let log = open(&backend.start(), "a").await;
+    let log = open(&backend.start().await, "a").await;
     for turn in 0..50_u64 {
         let named = batch(&["x"]).named(DedupeId::random());
         let wait = Duration::from_micros(fastrand::u64(0..200));

@@ -1,8 +1,10 @@
-//! What every backend must do. A backend's file names itself in `facts!` and gets one test for each.
+//! What every backend must do. A backend's file names itself and gets one test for each.
 
 use std::sync::Arc;
 
-use eventlog::{Batch, Gap, Log, LogName, LogOptions, NewRecord, ReadLimit, Record, Store};
+use eventlog::{
+    Batch, BoxFuture, Gap, Log, LogName, LogOptions, NewRecord, ReadLimit, Record, Store,
+};
 
 mod following;
 mod life;
@@ -34,15 +36,15 @@ pub(crate) const NOW: i64 = 4_102_444_800_000_000;
 /// A place to store logs, and its life over restarts.
 pub(crate) trait Backend {
     /// Opens the storage, after it was closed too.
-    fn start(&mut self) -> Arc<dyn Store>;
+    fn start(&mut self) -> BoxFuture<'_, Arc<dyn Store>>;
     /// Whether what was stored is there after the store was closed and started again.
     fn survives(&self) -> bool;
 }
 
-/// Makes one test for each fact, on a backend.
-macro_rules! facts {
-    ($backend:expr) => {
-        $crate::suite::each_fact!($backend,
+/// Hands the names of all facts to a macro, behind a backend.
+macro_rules! with_facts {
+    ($($then:ident)::+, $backend:expr) => {
+        $($then)::+! { $backend,
             offsets_start_at_one_and_grow_by_one,
             a_batch_over_the_limit_is_refused_whole,
             concurrent_appends_get_each_offset_once,
@@ -62,30 +64,11 @@ macro_rules! facts {
             a_follower_under_concurrent_append_and_trim_sees_each_offset_once,
             an_idle_follower_can_be_dropped_and_started_again,
             a_restart_keeps_everything_or_makes_a_new_epoch,
-        );
-
-        proptest::proptest! {
-            #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
-            #[test]
-            fn agrees_with_a_plain_list(ops in $crate::model::ops()) {
-                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(
-                    $crate::model::agrees_with_a_plain_list(&mut $backend, ops),
-                );
-            }
         }
     };
 }
 
-macro_rules! each_fact {
-    ($backend:expr, $($fact:ident),+ $(,)?) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $fact() {
-            $crate::suite::$fact(&mut $backend).await;
-        }
-    )+};
-}
-
-pub(crate) use {each_fact, facts};
+pub(crate) use with_facts;
 
 pub(crate) fn options() -> LogOptions {
     LogOptions::default()
