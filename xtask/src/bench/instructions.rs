@@ -129,4 +129,13 @@ mod tests {
         let kept = Kept { counts: [("a pass".to_owned(), 21.0)].into() };
         assert_eq!(toml::from_str::<Kept>(&kept.text()).unwrap(), kept);
     }
+
+    #[test]
+    fn every_case_has_a_count_in_the_repository() {
+        let text = fs::read_to_string(tools::root().join("xtask/instructions.toml")).unwrap();
+        let kept: Kept = toml::from_str(&text).unwrap();
+        let cases: Vec<&str> = CASES.iter().map(|(_, what, _)| *what).collect();
+        assert!(cases.iter().all(|case| kept.counts.contains_key(*case)), "{kept:?}");
+        assert_eq!(cases.len(), kept.counts.len(), "{kept:?}");
+    }
 }
