@@ -11,6 +11,7 @@ mod flow_addressing;
 mod flow_cli;
 mod flow_clients;
 mod flow_commands;
+mod flow_deploy;
 mod flow_drain;
 mod flow_ending;
 mod flow_events;
@@ -45,6 +46,7 @@ fn main() {
         ("flow_cli", flow_cli::FACTS),
         ("flow_clients", flow_clients::FACTS),
         ("flow_commands", flow_commands::FACTS),
+        ("flow_deploy", flow_deploy::FACTS),
         ("flow_drain", flow_drain::FACTS),
         ("flow_ending", flow_ending::FACTS),
         ("flow_events", flow_events::FACTS),
