@@ -122,13 +122,19 @@ fn refusals_say_what_to_do_and_exit_with_their_own_code() -> Outcome {
 }
 
 fn a_drain_is_begun_and_undone_from_the_command_line() -> Outcome {
-    let daemon = daemon().start()?;
-    let base = daemon.base();
+    let mut daemon = daemon().start()?;
+    let base = &daemon.base().to_owned();
     let drained = done(base, &["drain"])?;
     must!(drained.contains("draining") && drained.contains("takes no sandboxes"), "{drained}");
     let refused = run(base, &["create"])?;
     must!(refused.status.code() == Some(75), "{refused:?}");
     must!(text(&refused.stderr).contains("lockkeeper undrain"), "{refused:?}");
+    done(base, &["undrain"])?;
+    daemon.create(&json!({ "id": "held" }))?;
+    let waited = done(base, &["drain", "--wait", "--deadline", "1s"])?;
+    must!(waited.contains("draining") && waited.contains("none"), "{waited}");
+    let why = done_json(base, &["get", "held"])?;
+    must!(why["stop_reason"] == "node_drain", "{why}");
     let undone = done_json(base, &["undrain"])?;
     must!(undone["accepting"] == true, "{undone}");
     let info = done(base, &["info"])?;

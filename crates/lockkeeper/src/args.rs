@@ -205,6 +205,9 @@ pub(crate) struct Drain {
     /// Stop what lives at once.
     #[arg(long, conflicts_with = "announce")]
     pub(crate) force: bool,
+    /// Return when nothing is left, and say meanwhile who is in the way.
+    #[arg(long)]
+    pub(crate) wait: bool,
 }
 
 /// What to check.

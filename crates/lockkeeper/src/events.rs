@@ -10,7 +10,7 @@ use crate::client::Node;
 use crate::failure::Failure;
 use crate::output::{Output, plain};
 use crate::show;
-use crate::sse::{Lines, Message};
+use crate::sse::{Message, messages};
 
 /// The first pause after a break, and the longest; each is twice the one before.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
@@ -57,10 +57,7 @@ fn read(
     output: &mut Output,
     last: &mut Option<String>,
 ) -> Result<(), Failure> {
-    let mut lines = Lines::default();
-    for line in reader.lines() {
-        let Ok(line) = line else { break };
-        let Some(message) = lines.take(&line) else { continue };
+    for message in messages(reader) {
         show(&message, output)?;
         if message.id.is_some() {
             *last = message.id;

@@ -41,6 +41,9 @@ pub(crate) enum Failure {
     /// Standard output.
     #[error("the output could not be written: {0}")]
     Output(#[from] io::Error),
+    /// What was waited for did not come about.
+    #[error("{0}")]
+    Interrupted(String),
     /// Several calls, each of which has been told of.
     #[error("{failed} of {all} were not ended")]
     Several { failed: usize, all: usize, exit: u8 },
@@ -68,7 +71,7 @@ impl Failure {
             Self::Unreachable { .. } => UNREACHABLE,
             Self::Refused(refused) => refused.exit_code(),
             Self::Foreign { .. } => PROTOCOL,
-            Self::Output(_) | Self::Unfit(_) => FAILED,
+            Self::Output(_) | Self::Interrupted(_) | Self::Unfit(_) => FAILED,
             Self::Several { exit, .. } => *exit,
         }
     }
@@ -97,6 +100,7 @@ impl Failure {
             Self::Refused(refused) => &refused.code,
             Self::Foreign { .. } => "NOT_LOCKKEEPER",
             Self::Output(_) => "OUTPUT",
+            Self::Interrupted(_) => "INTERRUPTED",
             Self::Several { .. } => "SEVERAL",
             Self::Unfit(_) => "UNFIT",
         };
@@ -123,6 +127,7 @@ impl Failure {
             Self::Refused(refused) => refused.remedies(),
             Self::Foreign { .. } => one("name the node with --url or LOCKKEEPER_URL"),
             Self::Usage(_) => one("`lockkeeper --help` lists the commands and options"),
+            Self::Interrupted(_) => one("`lockkeeper info` says how the node is now"),
             Self::Output(_) | Self::Several { .. } | Self::Unfit(_) => Vec::new(),
         }
     }

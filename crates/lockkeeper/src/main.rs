@@ -55,7 +55,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Rm(remove) => sandboxes::remove(&connect()?, &mut output, &remove, waits),
         Command::Events(events) => events::follow(&connect()?, &mut output, &events),
         Command::Info => nodes::info(&connect()?, &mut output),
-        Command::Drain(drain) => nodes::drain(&connect()?, &mut output, &drain),
+        Command::Drain(drain) => nodes::drain(&connect()?, &mut output, &drain, waits),
         Command::Undrain => nodes::undrain(&connect()?, &mut output),
         Command::Doctor(doctor) => doctor::run(&connect()?, &mut output, &doctor, waits),
         Command::Completion { shell } => {

@@ -1,25 +1,83 @@
 //! `info`, `drain`, `undrain`.
 
-use lockkeeper_api::{DrainRequest, NodeInfo, NodeStatus, StatusRequest};
+use lockkeeper_api::{
+    DrainReport, DrainRequest, NodeInfo, NodeStatus, SandboxState, StatusRequest,
+};
 use serde_json::Value;
 
 use crate::args::Drain;
 use crate::client::Node;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, plain};
+use crate::progress::Progress;
 use crate::sandboxes::{now_ms, typed};
 use crate::show;
+use crate::sse::messages;
 
 pub(crate) fn info(node: &Node, output: &mut Output) -> Result<(), Failure> {
     let answer = node.get("/v1/node", &[])?;
     print(node, output, answer)
 }
 
-pub(crate) fn drain(node: &Node, output: &mut Output, drain: &Drain) -> Result<(), Failure> {
+pub(crate) fn drain(
+    node: &Node,
+    output: &mut Output,
+    drain: &Drain,
+    waits: bool,
+) -> Result<(), Failure> {
     let request =
         DrainRequest { announce: drain.announce, deadline: drain.deadline, force: drain.force };
     let answer = node.post("/v1/node/drain", &request)?;
-    print(node, output, answer)
+    if !drain.wait {
+        return print(node, output, answer);
+    }
+    wait_drained(node, waits)?;
+    print(node, output, node.get("/v1/node", &[])?)
+}
+
+/// Waits until the drain has nothing to wait for any more.
+fn wait_drained(node: &Node, waits: bool) -> Result<(), Failure> {
+    let stream = node.stream("/v1/node/drain/events", &[], None)?;
+    let mut wait = None;
+    for message in messages(stream) {
+        let report: DrainReport = match serde_json::from_str(&message.data) {
+            Ok(report) => report,
+            Err(_) => continue,
+        };
+        if report.status != NodeStatus::Draining {
+            let text = "the drain was ended by somebody else before it had finished";
+            return Err(Failure::Interrupted(text.to_owned()));
+        }
+        if drained(&report) {
+            return Ok(());
+        }
+        // The old line is wiped before the new one is written.
+        drop(wait.take());
+        wait = Some(Progress::start(in_the_way(&report), waits));
+    }
+    Err(Failure::Interrupted("the node has ended before the drain was seen to finish".to_owned()))
+}
+
+fn drained(report: &DrainReport) -> bool {
+    let alive = |(state, n): (&SandboxState, &u64)| *n > 0 && *state != SandboxState::Paused;
+    report.lifecycles == 0 && !report.accepting && !report.sandboxes.iter().any(alive)
+}
+
+/// How many are in the way, and the oldest of them.
+fn in_the_way(report: &DrainReport) -> String {
+    let mut text = format!("draining: {} left", report.blocking.max(report.lifecycles));
+    if let Some(oldest) = report.blockers.first() {
+        let id = plain(&oldest.id);
+        text.push_str(&format!(
+            ", {id} is {} with {} sessions",
+            oldest.state.as_str(),
+            oldest.sessions
+        ));
+    }
+    if let Some(left) = report.budget_left_ms {
+        text.push_str(&format!(", the rest is stopped in {}", show::span(left)));
+    }
+    text
 }
 
 pub(crate) fn undrain(node: &Node, output: &mut Output) -> Result<(), Failure> {

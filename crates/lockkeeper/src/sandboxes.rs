@@ -24,7 +24,8 @@ pub(crate) fn create(
         Some(id) => format!("starting {id}"),
         None => "starting a sandbox".to_owned(),
     };
-    let request = request(create);
+    let mut request = CreateRequest::default();
+    ask(&mut request, create);
     let wait = Progress::start(what, waits);
     let answer = node.post("/v1/sandboxes", &request)?;
     drop(wait);
@@ -38,23 +39,21 @@ pub(crate) fn create(
     output.list(&facts(&view))
 }
 
-fn request(create: Create) -> CreateRequest {
+/// Everything that is asked for; what the command line has no word for stays the node's choice.
+fn ask(request: &mut CreateRequest, create: Create) {
     let map = |pairs: Vec<Pair>| pairs.into_iter().map(|pair| (pair.key, pair.value)).collect();
-    CreateRequest {
-        id: create.id,
-        request_id: create.request_id,
-        template: create.template,
-        flavour: create.flavour,
-        flags: (!create.flags.is_empty()).then_some(create.flags),
-        env: (!create.env.is_empty()).then(|| map(create.env)),
-        ttl: create.ttl,
-        idle: create.idle,
-        queue_timeout: create.queue_timeout,
-        labels: map(create.labels),
-        on_crash: create.on_crash,
-        on_close: create.on_close,
-        ..CreateRequest::default()
-    }
+    request.id = create.id;
+    request.request_id = create.request_id;
+    request.template = create.template;
+    request.flavour = create.flavour;
+    request.flags = (!create.flags.is_empty()).then_some(create.flags);
+    request.env = (!create.env.is_empty()).then(|| map(create.env));
+    request.ttl = create.ttl;
+    request.idle = create.idle;
+    request.queue_timeout = create.queue_timeout;
+    request.labels = map(create.labels);
+    request.on_crash = create.on_crash;
+    request.on_close = create.on_close;
 }
 
 pub(crate) fn list(node: &Node, output: &mut Output, list: &List) -> Result<(), Failure> {

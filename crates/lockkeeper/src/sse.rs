@@ -1,4 +1,6 @@
-//! Pure: reads server-sent events, as far as a node sends them.
+//! Reads server-sent events, as far as a node sends them.
+
+use std::io::BufRead;
 
 /// One event of a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,15 +13,21 @@ pub(crate) struct Message {
     pub(crate) data: String,
 }
 
+/// The events of a stream, up to its end or its break.
+pub(crate) fn messages(reader: impl BufRead) -> impl Iterator<Item = Message> {
+    let mut lines = Lines::default();
+    reader.lines().map_while(Result::ok).filter_map(move |line| lines.take(&line))
+}
+
 /// Collects lines into events.
 #[derive(Debug, Default)]
-pub(crate) struct Lines {
+struct Lines {
     open: Message,
 }
 
 impl Lines {
     /// Takes one line without its end; gives the event that it completes.
-    pub(crate) fn take(&mut self, line: &str) -> Option<Message> {
+    fn take(&mut self, line: &str) -> Option<Message> {
         let line = line.trim_end_matches(['\r', '\n']);
         if line.is_empty() {
             let message = std::mem::take(&mut self.open);
@@ -51,8 +59,7 @@ mod tests {
     fn events_places_and_comments_are_told_apart() {
         let text =
             ": alive\n\nid: e-4\n\nevent: gap\nid: e-9\ndata: {\"to\":9}\n\ndata:a\ndata: b\n\n";
-        let mut lines = Lines::default();
-        let seen: Vec<Message> = text.split_inclusive('\n').filter_map(|l| lines.take(l)).collect();
+        let seen: Vec<Message> = messages(text.as_bytes()).collect();
         assert_eq!(seen.len(), 3, "{seen:?}");
         assert_eq!((seen[0].id.as_deref(), &*seen[0].data), (Some("e-4"), ""));
         assert_eq!((&*seen[1].event, &*seen[1].data), ("gap", "{\"to\":9}"));
