@@ -17,6 +17,7 @@ mod flow_ending;
 mod flow_events;
 mod flow_events_server;
 mod flow_pool;
+mod flow_readers;
 mod flow_rest;
 mod flow_templates;
 
@@ -51,6 +52,7 @@ fn main() {
         ("flow_ending", flow_ending::FACTS),
         ("flow_events", flow_events::FACTS),
         ("flow_pool", flow_pool::FACTS),
+        ("flow_readers", flow_readers::FACTS),
         ("flow_rest", flow_rest::FACTS),
         ("flow_templates", flow_templates::FACTS),
     ];
@@ -59,6 +61,7 @@ fn main() {
         ("fault_client", needs_root().or_else(needs_ip), fault_client::AS_ROOT),
         ("fault_shutdown", needs_root(), fault_shutdown::AS_ROOT),
         ("flow_events", needs_root(), flow_events::AS_ROOT),
+        ("flow_readers", flow_readers::missing(), flow_readers::WITH_PROMETHEUS),
         ("flow_events_server", flow_events_server::missing(), flow_events_server::FACTS),
     ];
     let always = groups.iter().map(|(group, facts)| (*group, None, *facts));

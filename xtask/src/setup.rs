@@ -41,6 +41,8 @@ const NATS: Need = Need {
     places: &["nats-server", "/usr/sbin/nats-server"],
     package: "nats-server",
 };
+const PROMETHEUS: Need =
+    Need { what: "Prometheus", places: &["promtool"], package: "prometheus" };
 const NPM: Need = Need { what: "npm", places: &["npm"], package: "npm" };
 
 /// The proxies that the relay is measured beside. Nothing else needs them.
@@ -63,7 +65,7 @@ impl Need {
 /// # Errors
 /// When something is missing and may not be installed here: with the command that installs it.
 pub(crate) fn all() -> Result<()> {
-    programs("set up browsers, servers and npm", &[CHROMIUM, HEADLESS_SHELL, NATS, NPM])?;
+    programs("set up browsers, servers and npm", &[CHROMIUM, HEADLESS_SHELL, NATS, PROMETHEUS, NPM])?;
     client_packages()?;
     validator();
     Ok(())
