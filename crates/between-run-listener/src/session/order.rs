@@ -86,6 +86,15 @@ enum Owned {
 /// Steps are told apart by subagent too; for all else the lane of a key is none.
 type Key = (What, Lane, String);
 
+/// A message that a chunk opened.
+#[derive(Debug)]
+struct Chunk {
+    what: What,
+    id: String,
+    /// What its first chunk said of it; a later one may say the same or nothing.
+    said: [Option<String>; 2],
+}
+
 /// What is open in a run and what its ids belong to.
 #[derive(Debug, Default)]
 pub struct Order {
@@ -94,7 +103,7 @@ pub struct Order {
     opened: u64,
     owners: HashMap<(Owned, String), Lane>,
     /// Messages that were opened by a chunk, which the client ends by itself.
-    chunks: HashMap<Lane, (What, String)>,
+    chunks: HashMap<Lane, Chunk>,
     done: HashSet<String>,
 }
 

@@ -83,13 +83,6 @@ impl Lane {
         self.posted.clear();
     }
 
-    /// The log of the session has no room for more of the open run.
-    pub fn log_full(&mut self, out: &mut Vec<Draft>) {
-        if self.open.is_some() {
-            self.fail("LOG_FULL", "the session's log has no room for more of this run", out);
-        }
-    }
-
     /// When to call [`Lane::timer`]; `waiting` says whether a stream waits for the lane.
     pub fn deadline(&self, waiting: bool) -> Option<Instant> {
         let open = self.open.as_ref()?;

@@ -83,7 +83,8 @@ impl Lane {
     ) -> Result<(), Refused> {
         let client = self.open.as_ref().filter(|open| open.began == Began::Client);
         let active = client.map(|open| &open.run);
-        let active = active.or_else(|| self.posted.values().map(|posted| &posted.run).next());
+        let pending = self.posted.values().find(|posted| !posted.started);
+        let active = active.or(pending.map(|posted| &posted.run));
         if self.known_runs.contains(&hash(&posted.run)) {
             return Err(Refused::Exists);
         }

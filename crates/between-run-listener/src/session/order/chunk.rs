@@ -1,6 +1,6 @@
 //! Pure: chunks, which open a message, go on with it, and leave its end to the client.
 
-use super::{Lane, Misplaced, Order, Owned, What};
+use super::{Chunk, Lane, Misplaced, Order, Owned, What};
 use crate::session::event::Event;
 
 impl Order {
@@ -16,13 +16,25 @@ impl Order {
         let id = event.text(id_field);
         let home = self.lane_of(what, id, lane)?;
         let here = self.chunks.get(&home);
-        if here.is_some_and(|(kind, open)| *kind == what && id.is_none_or(|id| id == open)) {
+        if let Some(open) = here.filter(|open| open.what == what)
+            && id.is_none_or(|id| id == open.id)
+        {
+            let same = |(said, field): (&Option<String>, &str)| {
+                event.text(field).is_none_or(|again| said.as_deref() == Some(again))
+            };
+            if !open.said.iter().zip(fields(what)).all(same) {
+                return Err(Misplaced::Chunk);
+            }
             // The owner may be older than the chunk that opened it again.
-            let open = here.map(|(_, open)| open.clone()).unwrap_or_default();
-            return self.owner(owned(what), &open, lane);
+            return self.owner(owned(what), &open.id, lane);
         }
         let Some(id) = id else { return Err(Misplaced::Chunk) };
-        let ended = here.cloned();
+        let ended = here.map(|open| (open.what, open.id.clone()));
+        let said = fields(what).map(|field| event.text(field).map(str::to_owned));
+        let said = match (what, said) {
+            (What::Text, [None, name]) => [Some("assistant".to_owned()), name],
+            (_, said) => said,
+        };
         match what {
             What::Tool => {
                 if event.text("toolCallName").is_none() {
@@ -42,30 +54,39 @@ impl Order {
                 self.owners.entry((owned(what), id.to_owned())).or_insert_with(|| lane.clone());
             }
         }
-        self.chunks.insert(home, (what, id.to_owned()));
+        self.chunks.insert(home, Chunk { what, id: id.to_owned(), said });
         Ok(())
     }
 
     /// The lane whose open message a chunk goes on with, or where it opens its own.
     fn lane_of(&self, what: What, id: Option<&str>, lane: &Lane) -> Result<Lane, Misplaced> {
         if let Some(id) = id {
-            let open = self.chunks.iter().find(|(_, (kind, open))| *kind == what && open == id);
+            let open = self.chunks.iter().find(|(_, open)| open.what == what && open.id == id);
             return match open {
                 Some((home, _)) if lane.is_some() && home != lane => Err(Misplaced::Subagent),
                 Some((home, _)) => Ok(home.clone()),
                 None => Ok(lane.clone()),
             };
         }
-        let is_kind = |(_, (kind, _)): &(&Lane, &(What, String))| *kind == what;
-        if lane.is_some() || self.chunks.get(&None).is_some_and(|(kind, _)| *kind == what) {
+        let of_agent = self.chunks.get(&None);
+        if lane.is_some() || of_agent.is_some_and(|open| open.what == what) {
             return Ok(lane.clone());
         }
-        let mut homes = self.chunks.iter().filter(is_kind);
+        let mut homes = self.chunks.iter().filter(|(_, open)| open.what == what);
         match (homes.next(), homes.next()) {
             (Some((home, _)), None) => Ok(home.clone()),
             (None, _) => Ok(None),
             (Some(_), Some(_)) => Err(Misplaced::Chunk),
         }
+    }
+}
+
+/// What chunks say of the message that they open.
+const fn fields(what: What) -> [&'static str; 2] {
+    match what {
+        What::Tool => ["toolCallName", "parentMessageId"],
+        // Reasoning has neither.
+        _ => ["role", "name"],
     }
 }
 

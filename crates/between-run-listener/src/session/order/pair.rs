@@ -10,7 +10,7 @@ type Ended = Option<(What, String)>;
 
 impl Order {
     pub(super) fn chunk_at(&self, lane: &Lane) -> Ended {
-        self.chunks.get(lane).cloned()
+        self.chunks.get(lane).map(|chunk| (chunk.what, chunk.id.clone()))
     }
 
     pub(super) fn end_all_chunks(&mut self) {
@@ -23,7 +23,7 @@ impl Order {
             return false;
         }
         self.open.contains_key(&(what, None, id.to_owned()))
-            || self.chunks.values().any(|(kind, name)| *kind == what && name == id)
+            || self.chunks.values().any(|chunk| chunk.what == what && chunk.id == id)
     }
 
     pub(super) fn room(&self, more: usize) -> Result<(), Misplaced> {

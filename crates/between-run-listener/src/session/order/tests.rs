@@ -169,3 +169,27 @@ fn retired_thinking_events_pair_as_the_reasoning_that_clients_make_of_them() {
     ];
     assert_eq!(refused(&steps), ["not_open", "", "", "already_open", "", "", "", "not_open"]);
 }
+
+#[test]
+fn a_chunk_that_goes_on_says_the_same_of_its_message_or_nothing() {
+    let chunk = |name: Option<&str>, parent: Option<&str>| {
+        let mut chunk = json!({ "type": "TOOL_CALL_CHUNK", "toolCallId": "c", "delta": "" });
+        for (field, value) in [("toolCallName", name), ("parentMessageId", parent)] {
+            if let Some(value) = value {
+                chunk[field] = value.into();
+            }
+        }
+        chunk
+    };
+    let steps = [
+        chunk(Some("n"), None),
+        chunk(Some("n"), None),
+        chunk(None, None),
+        chunk(Some("other"), None),
+        chunk(None, Some("m")),
+    ];
+    assert_eq!(refused(&steps), ["", "", "", "bad_chunk", "bad_chunk"]);
+    let text = |role: &str| json!({ "type": "TEXT_MESSAGE_CHUNK", "messageId": "m", "role": role });
+    let first = json!({ "type": "TEXT_MESSAGE_CHUNK", "messageId": "m" });
+    assert_eq!(refused(&[first, text("assistant"), text("user")]), ["", "", "bad_chunk"]);
+}
