@@ -12,6 +12,7 @@ crate::facts! {
     refusals_say_what_to_do_and_exit_with_their_own_code,
     a_drain_is_begun_and_undone_from_the_command_line,
     events_go_on_over_a_restart_of_the_node,
+    watching_hears_the_last_step_of_a_node_and_begins_anew_with_the_next,
     the_doctor_starts_a_browser_and_agrees_with_the_node,
     completion_scripts_know_the_commands,
 }
@@ -206,6 +207,40 @@ fn events_go_on_over_a_restart_of_the_node() -> Outcome {
     let two = events.wait_for("second start", started)?;
     must!(two["epoch"] == one["epoch"], "{one} {two}");
     must!(two["offset"].as_u64() > one["offset"].as_u64(), "{one} {two}");
+    drop(second);
+    Ok(())
+}
+
+fn watching_hears_the_last_step_of_a_node_and_begins_anew_with_the_next() -> Outcome {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .map_err(|e| e.to_string())?;
+    let listen = port.to_string();
+    let mut first = daemon()
+        .env("LOCKKEEPER_API_LISTEN", listen.clone())
+        .env("LOCKKEEPER_SHUTDOWN_DRAIN_TIMEOUT", "1s")
+        .start()?;
+    let base = first.base().to_owned();
+    first.create(&json!({ "id": "early" }))?;
+    let watch = Following::start(&base, &["ls", "--watch", "--json"])?;
+    let state = |id: &'static str, state: &'static str| {
+        move |e: &Value| e["sandbox"]["id"] == id && e["sandbox"]["state"] == state
+    };
+    let present = watch.wait_for("picture", |e| e["type"] == "present")?;
+    must!(state("early", "running")(&present), "{present}");
+    watch.wait_for("end of the picture", |e| e["type"] == "synced" && e["sandboxes"] == 1)?;
+    first.create(&json!({ "id": "late" }))?;
+    watch.wait_for("start", state("late", "starting"))?;
+    watch.wait_for("ready sandbox", state("late", "running"))?;
+    first.signal(nix::sys::signal::Signal::SIGTERM);
+    let end = watch.wait_for("last step", |e| e["sandbox"]["state"] == "stopped")?;
+    must!(end["sandbox"]["stop_reason"] == "node_drain", "{end}");
+    watch.wait_for("other last step", |e| e["sandbox"]["state"] == "stopped")?;
+    let status = first.wait_exit(LIMIT)?;
+    must!(status.success(), "an open watch held the daemon up: {status}\n{}", first.log());
+    let second = daemon().env("LOCKKEEPER_API_LISTEN", listen).start()?;
+    watch.wait_for("gap", |e| e["type"] == "gap" && e["cause"] == "restarted")?;
+    watch.wait_for("new picture", |e| e["type"] == "synced" && e["sandboxes"] == 0)?;
     drop(second);
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use lockkeeper_api::{ExitPolicy, SandboxState, TimeSpan};
+use lockkeeper_api::{DrainPolicy, ExitPolicy, ExpirePolicy, SandboxState, TimeSpan};
 
 use crate::failure::Failure;
 
@@ -60,6 +60,10 @@ impl Connection {
         Ok(text.map(|text| text.trim().to_owned()).filter(|token| !token.is_empty()))
     }
 }
+
+/// What may follow the end of a browser.
+const EXIT_POLICIES: &[(&str, ExitPolicy)] =
+    &[("relaunch", ExitPolicy::Relaunch), ("stop", ExitPolicy::Stop)];
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -128,11 +132,20 @@ pub(crate) struct Create {
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(crate) labels: Vec<Pair>,
     /// What follows a crash of the browser.
-    #[arg(long, value_name = "POLICY", value_parser = exit_policy())]
+    #[arg(long, value_name = "POLICY", value_parser = words(EXIT_POLICIES))]
     pub(crate) on_crash: Option<ExitPolicy>,
     /// What follows when its client closes the browser.
-    #[arg(long, value_name = "POLICY", value_parser = exit_policy())]
+    #[arg(long, value_name = "POLICY", value_parser = words(EXIT_POLICIES))]
     pub(crate) on_close: Option<ExitPolicy>,
+    /// What follows when its time is over.
+    #[arg(long, value_name = "POLICY", value_parser = words(ExpirePolicy::WORDS))]
+    pub(crate) on_expire: Option<ExpirePolicy>,
+    /// What follows when the node shuts down.
+    #[arg(long, value_name = "POLICY", value_parser = words(DrainPolicy::WORDS))]
+    pub(crate) on_drain: Option<DrainPolicy>,
+    /// When it is parked, no client that connects brings it back.
+    #[arg(long)]
+    pub(crate) no_auto_resume: bool,
     /// Print nothing but the DevTools address.
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -153,6 +166,12 @@ pub(crate) struct List {
     /// Only of this template.
     #[arg(long)]
     pub(crate) template: Option<String>,
+    /// Go on with a line for each change, as it happens.
+    #[arg(long, short, conflicts_with_all = ["all", "states"])]
+    pub(crate) watch: bool,
+    /// Give up watching when the node has not answered for so long; 0 = at the first break.
+    #[arg(long, value_name = "TIME", default_value = "1m")]
+    pub(crate) retry: TimeSpan,
 }
 
 /// Which sandboxes to end.
@@ -241,10 +260,13 @@ impl FromStr for Pair {
     }
 }
 
-fn exit_policy() -> impl TypedValueParser<Value = ExitPolicy> {
-    PossibleValuesParser::new(["relaunch", "stop"]).map(|word| match word.as_str() {
-        "stop" => ExitPolicy::Stop,
-        _ => ExitPolicy::Relaunch,
+/// One of a few words, each of which stands for a value.
+fn words<T: Copy + Send + Sync + 'static>(
+    words: &'static [(&'static str, T)],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(words.iter().map(|(word, _)| *word)).try_map(move |text| {
+        let found = words.iter().find(|(word, _)| *word == text);
+        found.map(|(_, value)| *value).ok_or("is none of the words")
     })
 }
 

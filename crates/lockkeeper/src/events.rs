@@ -1,12 +1,11 @@
-//! `events`: the stream of a node, over breaks of the connection and restarts of the node.
+//! `events`, and how every stream is read: over breaks of the connection and restarts of the node.
 
-use std::io::BufRead;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::args::Events;
-use crate::client::Node;
+use crate::client::{Node, Query};
 use crate::failure::Failure;
 use crate::output::{Output, plain};
 use crate::show;
@@ -22,17 +21,34 @@ pub(crate) fn follow(node: &Node, output: &mut Output, events: &Events) -> Resul
     query.extend(events.sandboxes.iter().map(|id| ("sandbox", id.clone())));
     query.extend(events.kinds.iter().map(|kind| ("type", kind.clone())));
     query.extend(events.categories.iter().map(|category| ("category", category.clone())));
-    let patience = events.retry.duration();
+    tail(node, "/v1/telemetry/stream", &query, events.retry.duration(), |message| {
+        show(message, output)
+    })
+}
+
+/// Reads a stream for ever. After a break it goes on behind the last event; it gives up when the node
+/// has not answered for `patience`.
+pub(crate) fn tail(
+    node: &Node,
+    path: &str,
+    query: Query<'_>,
+    patience: Duration,
+    mut take: impl FnMut(&Message) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let mut last: Option<String> = None;
     let mut pause = PAUSES.0;
     // The first answer is not waited for: a wrong address should say so at once.
     let mut silent_since: Option<Instant> = None;
     loop {
-        let opened = node.stream("/v1/telemetry/stream", &query, last.as_deref());
-        match opened {
+        match node.stream(path, query, last.as_deref()) {
             Ok(reader) => {
                 pause = PAUSES.0;
-                read(reader, output, &mut last)?;
+                for message in messages(reader) {
+                    take(&message)?;
+                    if message.id.is_some() {
+                        last = message.id;
+                    }
+                }
                 silent_since = Some(Instant::now());
             }
             Err(failure @ (Failure::Unreachable { .. } | Failure::Foreign { .. })) => {
@@ -49,21 +65,6 @@ pub(crate) fn follow(node: &Node, output: &mut Output, events: &Events) -> Resul
         std::thread::sleep(pause);
         pause = (pause * 2).min(PAUSES.1);
     }
-}
-
-/// Reads a stream to its end. A break is an end: the next stream goes on behind the last event.
-fn read(
-    reader: impl BufRead,
-    output: &mut Output,
-    last: &mut Option<String>,
-) -> Result<(), Failure> {
-    for message in messages(reader) {
-        show(&message, output)?;
-        if message.id.is_some() {
-            *last = message.id;
-        }
-    }
-    Ok(())
 }
 
 fn show(message: &Message, output: &mut Output) -> Result<(), Failure> {

@@ -2,14 +2,15 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use lockkeeper_api::{CreateRequest, SandboxList, SandboxState, SandboxView};
+use lockkeeper_api::{CreateRequest, SandboxEvent, SandboxList, SandboxState, SandboxView};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::args::{Create, List, Pair, Remove};
 use crate::client::Node;
+use crate::events::tail;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, plain};
 use crate::progress::Progress;
 use crate::show::{self, NOTHING};
 
@@ -34,7 +35,7 @@ pub(crate) fn create(
     }
     let view: SandboxView = typed(node, answer)?;
     if quiet {
-        return output.line(&crate::output::plain(&view.cdp_url));
+        return output.line(&plain(&view.cdp_url));
     }
     output.list(&facts(&view))
 }
@@ -54,9 +55,15 @@ fn ask(request: &mut CreateRequest, create: Create) {
     request.labels = map(create.labels);
     request.on_crash = create.on_crash;
     request.on_close = create.on_close;
+    request.on_expire = create.on_expire;
+    request.on_drain = create.on_drain;
+    request.auto_resume = create.no_auto_resume.then_some(false);
 }
 
 pub(crate) fn list(node: &Node, output: &mut Output, list: &List) -> Result<(), Failure> {
+    if list.watch {
+        return watch(node, output, list);
+    }
     let mut query: Vec<(&str, String)> = Vec::new();
     if list.all {
         query.extend(SandboxState::ALL.map(|state| ("state", state.as_str().to_owned())));
@@ -80,11 +87,41 @@ pub(crate) fn list(node: &Node, output: &mut Output, list: &List) -> Result<(), 
     let whole = json!({ "sandboxes": sandboxes, "node_id": "" });
     let views: SandboxList = typed(node, whole)?;
     let now = now_ms();
-    let rows: Vec<_> = views.sandboxes.iter().map(|view| row(view, now)).collect();
+    let rows: Vec<_> = views.sandboxes.iter().map(|view| row(view, now).to_vec()).collect();
     output.table(&["ID", "STATE", "TEMPLATE", "AGE", "ENDS IN", "SESSIONS", "DEVTOOLS"], &rows)
 }
 
-fn row(view: &SandboxView, now: u64) -> Vec<String> {
+/// All that exist, then every change, as the node tells it.
+fn watch(node: &Node, output: &mut Output, list: &List) -> Result<(), Failure> {
+    let wanted = |view: &SandboxView| {
+        list.template.as_ref().is_none_or(|template| *template == view.template)
+            && list.labels.iter().all(|pair| view.labels.get(&pair.key) == Some(&pair.value))
+    };
+    tail(node, "/v1/sandboxes/events", &[], list.retry.duration(), |message| {
+        let Ok(event) = serde_json::from_str::<SandboxEvent>(&message.data) else { return Ok(()) };
+        match event {
+            SandboxEvent::Present { sandbox } | SandboxEvent::Changed { sandbox } => {
+                if !wanted(&sandbox) {
+                    return Ok(());
+                }
+                if output.is_json() {
+                    return output.line(&message.data);
+                }
+                let [id, state, template, ..] = row(&sandbox, now_ms());
+                output.line(&plain(&format!("{id:<28}  {state:<24}  {template}")))
+            }
+            SandboxEvent::Gap { cause, .. } if !output.is_json() => {
+                output.line(&format!("(changes are missing: {})", plain(&cause)))
+            }
+            SandboxEvent::Gap { .. } | SandboxEvent::Synced { .. } if output.is_json() => {
+                output.line(&message.data)
+            }
+            SandboxEvent::Gap { .. } | SandboxEvent::Synced { .. } => Ok(()),
+        }
+    })
+}
+
+fn row(view: &SandboxView, now: u64) -> [String; 7] {
     let state = match &view.stop_reason {
         Some(reason) => format!("{} ({reason})", view.state.as_str()),
         None => view.state.as_str().to_owned(),
@@ -92,7 +129,7 @@ fn row(view: &SandboxView, now: u64) -> Vec<String> {
     let ended = view.state == SandboxState::Stopped;
     let ends =
         view.expires_at_ms.map_or(NOTHING.to_owned(), |at| show::span(at.saturating_sub(now)));
-    vec![
+    [
         view.id.clone(),
         state,
         view.template.clone(),
@@ -121,6 +158,7 @@ fn facts(view: &SandboxView) -> Vec<(&'static str, String)> {
     }
     facts.extend(view.stop_detail.clone().map(|detail| ("detail", detail)));
     facts.extend(view.stopped_at_ms.map(|at| ("ended", ago(at))));
+    facts.extend(view.paused_at_ms.map(|at| ("parked", ago(at))));
     if view.state != SandboxState::Stopped {
         facts.push(("cdp_url", view.cdp_url.clone()));
         facts.push(("ws_url", view.ws_url.clone()));
