@@ -5,6 +5,7 @@ mod build;
 mod chaos;
 mod checks;
 mod cmd;
+mod conformance;
 mod demo;
 mod fuzz;
 mod progress;
@@ -44,6 +45,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Compares a protocol through the sidecar with the same without it, case by case
+    Conformance(conformance::Arguments),
     /// Searches for inputs that break a parser (needs a nightly compiler)
     Fuzz {
         /// Seconds for each target
@@ -86,6 +89,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Demo => return demo::run(),
         Task::Bench(arguments) => bench::run(&arguments)?,
         Task::Chaos { arguments } => chaos::run(&arguments)?,
+        Task::Conformance(arguments) => conformance::run(&arguments)?,
         Task::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref())?,
         Task::Test { arguments } => checks::test(&arguments)?,
         Task::Ci => checks::ci()?,
