@@ -38,7 +38,7 @@ pub(crate) fn ci() -> Result<()> {
         let mut doc = cmd::cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
         cmd::run(doc.env("RUSTDOCFLAGS", "-D warnings"), "fix the links and pages named above")
     })?;
-    model_check()?;
+    model()?;
     build_tests()?;
     doc_tests()?;
     // A fixed seed: the same change gets the same faults.
@@ -84,7 +84,10 @@ fn run_tests(arguments: &[String]) -> Result<()> {
 }
 
 /// The model checker builds its crates with another cfg, so it gets a target folder of its own.
-fn model_check() -> Result<()> {
+///
+/// # Errors
+/// When it has found a race.
+pub(crate) fn model() -> Result<()> {
     progress::step("races of draingate (loom)", || {
         let target = tools::target_dir()?.join("loom");
         let mut test = cmd::cargo(&[

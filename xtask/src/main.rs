@@ -55,6 +55,8 @@ enum Task {
         /// One target: a folder of fuzz/corpus
         target: Option<String>,
     },
+    /// Tries every order of the steps in which threads can race (loom)
+    Model,
     /// Sets up, builds, and runs every test; arguments go to the test runner
     Test {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -91,6 +93,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Chaos { arguments } => chaos::run(&arguments)?,
         Task::Conformance(arguments) => conformance::run(&arguments)?,
         Task::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref())?,
+        Task::Model => checks::model()?,
         Task::Test { arguments } => checks::test(&arguments)?,
         Task::Ci => checks::ci()?,
         Task::Tidy => tidy::run()?,
