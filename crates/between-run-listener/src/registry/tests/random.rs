@@ -91,3 +91,40 @@ fn racing_calls_leave_one_listener_a_session_and_none_at_the_end() {
         assert_eq!(runtime.metrics().num_alive_tasks(), 0, "seed {seed}");
     }
 }
+
+/// The same on several threads, where calls really happen at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn racing_threads_leave_one_listener_a_session_and_none_at_the_end() {
+    for round in 0..200 {
+        let settings = Settings { rearm_every: Duration::ZERO, ..Settings::default() };
+        let world = Arc::new(World::new(settings));
+        let mut callers = tokio::task::JoinSet::new();
+        for caller in 0..8 {
+            let world = Arc::clone(&world);
+            let mut rng = fastrand::Rng::with_seed(round * 8 + caller);
+            callers.spawn(async move {
+                for _ in 0..10 {
+                    let name = NAMES[rng.usize(..2)];
+                    match rng.u32(..10) {
+                        0..4 => drop(world.ensure(name, rng.u32(1..3)).await),
+                        4..6 => {
+                            let setup = world.setup(name, 1);
+                            let replaced = world.registry.replace(&key(name), setup).await;
+                            assert!(matches!(replaced, Ensured::Started(_)));
+                        }
+                        6..8 => drop(world.registry.cancel(&key(name)).await),
+                        8 => drop(world.registry.pin(&key(name))),
+                        _ => {
+                            let answers = [Answer::None, Answer::Never, Answer::Panic];
+                            world.answer(name, answers[rng.usize(..3)]);
+                        }
+                    }
+                }
+            });
+        }
+        while let Some(result) = callers.join_next().await {
+            result.unwrap_or_else(|panic| panic!("round {round}: {panic}"));
+        }
+        Arc::into_inner(world).expect("the callers are gone").end().await;
+    }
+}
