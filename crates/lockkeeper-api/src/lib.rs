@@ -15,7 +15,7 @@ pub use node::{
     Capacity, DrainReport, DrainRequest, DrainView, Isolation, NodeInfo, NodeStatus, PoolStock,
     Slots, StatusRequest,
 };
-pub use policies::{DrainPolicy, ExpirePolicy};
+pub use policies::{DrainPolicy, ExpirePolicy, OperationRequest};
 pub use reason::{GrpcCode, Reason, Retry};
 pub use sandbox::{
     BrowserView, CreateRequest, DeleteWait, ExitPolicy, PhaseTimes, SandboxList, SandboxState,

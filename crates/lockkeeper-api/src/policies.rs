@@ -1,7 +1,9 @@
-//! What follows when time, or the node's own, runs out.
+//! What follows when time, or the node's own, runs out; and bodies of pause and resume.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::{Fields, Mistakes};
 
 /// What follows when the time to live or the idle time of a sandbox is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, JsonSchema, Serialize, Deserialize)]
@@ -33,4 +35,27 @@ pub enum DrainPolicy {
 impl DrainPolicy {
     /// The words of a body.
     pub const WORDS: &[(&str, Self)] = &[("wait", Self::Wait), ("pause", Self::Pause)];
+}
+
+/// Body of `POST /v1/sandboxes/{id}/pause` and `/resume`; it may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct OperationRequest {
+    /// Only this incarnation; if the sandbox has a newer one it is left as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifecycle_id: Option<String>,
+}
+
+impl OperationRequest {
+    /// The fields that a body may have.
+    pub const FIELDS: &[&str] = &["lifecycle_id"];
+
+    /// Reads a body; an empty one is of whatever incarnation there is.
+    ///
+    /// # Errors
+    /// Every field that is unknown or of the wrong type.
+    pub fn from_json(body: &[u8]) -> Result<Self, Mistakes> {
+        let mut fields = Fields::parse(body, Self::FIELDS)?;
+        let request = Self { lifecycle_id: fields.text("lifecycle_id") };
+        fields.finish(request)
+    }
 }

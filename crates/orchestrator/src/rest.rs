@@ -5,6 +5,7 @@ mod body;
 mod errors;
 mod node;
 mod openapi;
+mod park;
 mod query;
 mod sandboxes;
 mod streams;
@@ -50,6 +51,8 @@ impl Orchestrator {
                     get(sandboxes::get).patch(sandboxes::update).delete(sandboxes::delete),
                 ),
             )
+            .route("/v1/sandboxes/{id}/pause", only("POST", post(park::pause)))
+            .route("/v1/sandboxes/{id}/resume", only("POST", post(park::resume)))
             .route("/v1/openapi.json", only("GET", get(openapi::document)))
             .route("/v1/node", only("GET", get(node::info)))
             .route("/v1/node/status", only("PUT", put(node::set_status)))

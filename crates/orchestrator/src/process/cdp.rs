@@ -54,6 +54,17 @@ pub(crate) async fn product(url: &WsUrl) -> Result<String, CallError> {
     }
 }
 
+/// Tells a browser to close itself, everything written. It may be gone before its answer comes.
+///
+/// # Errors
+/// See [`CallError`].
+///
+/// # Cancel safety
+/// The connection is dropped with the future.
+pub(crate) async fn close(url: &WsUrl) -> Result<(), CallError> {
+    call(url, "Browser.close").await.map(drop)
+}
+
 async fn call(url: &WsUrl, method: &'static str) -> Result<Value, CallError> {
     let answer = tokio::time::timeout(CALL, exchange(url, method));
     answer.await.unwrap_or(Err(CallError::Timeout { method }))

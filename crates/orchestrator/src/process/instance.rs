@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use upstream::WsUrl;
+use upstream::{Cause, WsUrl};
 
 use super::owner::Owner;
-use crate::driver::{LifecycleId, StopHow, StopReport};
+use crate::driver::{Closed, LifecycleId, ProfileId, StopHow, StopReport};
 
 /// How long a fast stop gives the browser.
 const FAST_GRACE: Duration = Duration::from_secs(2);
@@ -19,6 +19,8 @@ pub(crate) struct Orders {
     pub(crate) stop: Option<StopHow>,
     /// No browser may live any more.
     pub(crate) killed: bool,
+    /// Close the browser by its own protocol, within this time, and keep the rest.
+    pub(crate) close: Option<Duration>,
     /// How many attempts to clean up were asked for.
     pub(crate) attempts: u32,
     /// The driver closes: no attempt comes after the last one that was asked for.
@@ -28,7 +30,7 @@ pub(crate) struct Orders {
 impl Orders {
     /// Whether no browser may be started any more.
     pub(crate) fn ends(&self) -> bool {
-        self.killed || self.stop.is_some()
+        self.killed || self.stop.is_some() || self.close.is_some()
     }
 
     /// How long the browser has from SIGTERM on.
@@ -69,17 +71,23 @@ pub(crate) struct Instance {
     pub(crate) alive: watch::Sender<bool>,
     /// Where its browser listens, while one answers.
     address: Mutex<Option<WsUrl>>,
+    /// The kept profile that it runs on, if it does.
+    pub(crate) profile: Option<ProfileId>,
+    /// How its browser was closed to be parked, once it was.
+    pub(crate) closed: watch::Sender<Option<Closed>>,
     /// Set as soon as there can be processes.
     pub(crate) owner: OnceLock<Arc<Owner>>,
 }
 
 impl Instance {
-    pub(crate) fn new(lifecycle: LifecycleId) -> Arc<Self> {
+    pub(crate) fn new(lifecycle: LifecycleId, profile: Option<ProfileId>) -> Arc<Self> {
         Arc::new(Self {
             lifecycle,
             orders: watch::Sender::new(Orders::default()),
             outcome: watch::Sender::new(None),
             alive: watch::Sender::new(false),
+            profile,
+            closed: watch::Sender::new(None),
             address: Mutex::new(None),
             owner: OnceLock::new(),
         })
@@ -119,9 +127,32 @@ impl Instance {
         }
     }
 
+    /// Orders the browser's own orderly end and waits until none runs, and none ever will.
+    ///
+    /// # Cancel safety
+    /// The order stays when the future is dropped.
+    pub(crate) async fn close(&self, limit: Duration) -> Closed {
+        let mut closed = self.closed.subscribe();
+        self.orders.send_modify(|orders| orders.close = orders.close.or(Some(limit)));
+        let ended = closed.wait_for(Option::is_some).await;
+        // The sender lives in `self`, and the task that ends in a panic says so as well.
+        let unknown = Closed::Otherwise { cause: Cause::UnknownExit };
+        ended.ok().and_then(|closed| *closed).unwrap_or(unknown)
+    }
+
     /// Forbids every browser, without waiting.
     pub(crate) fn forbid(&self) {
         self.orders.send_modify(|orders| orders.killed = true);
+    }
+
+    /// No browser runs and none will: whoever wanted it closed cleanly did not get that, unless it is
+    /// known already.
+    pub(crate) fn note_closed(&self, cause: Cause) {
+        self.closed.send_if_modified(|closed| {
+            let first = closed.is_none();
+            closed.get_or_insert(Closed::Otherwise { cause });
+            first
+        });
     }
 
     /// Waits until no process of it can be alive.
@@ -136,6 +167,7 @@ pub(crate) struct Farewell(pub(crate) Arc<Instance>);
 
 impl Drop for Farewell {
     fn drop(&mut self) {
+        self.0.note_closed(Cause::UnknownExit);
         self.0.outcome.send_if_modified(|outcome| {
             if outcome.as_ref().is_some_and(|outcome| outcome.over) {
                 return false;

@@ -81,14 +81,25 @@ impl Home {
         };
         let (engine, lifecycle) = (Arc::clone(engine), spec.lifecycle.clone());
         let limits = engine.limits_of(spec);
+        let kept = match &spec.profile {
+            Some(profile) => {
+                let place = engine.kept_profile(profile);
+                Some(place.map_err(|e| StartError::Directory(e.to_string()))?)
+            }
+            None => None,
+        };
         let made = blocking(move || {
-            let dirs = engine.state.dirs(&lifecycle);
+            let mut dirs = engine.state.dirs(&lifecycle);
             let uid = lease.as_ref().map(super::uids::UidLease::uid);
             dirs.make_root(uid)?;
             let rest = || {
                 engine.intent(&lifecycle, uid).write(&dirs.root)?;
                 let leaf = engine.tree.leaf(&lifecycle, &limits)?;
-                match dirs.make_inner(uid) {
+                let inner = dirs.make_inner(uid).and_then(|()| match &kept {
+                    Some(place) => super::profile::open(place, uid),
+                    None => Ok(()),
+                });
+                match inner {
                     Ok(()) => Ok(leaf),
                     Err(e) => {
                         let _ = leaf.map(|leaf| leaf.remove());
@@ -98,6 +109,7 @@ impl Home {
             };
             match rest() {
                 Ok(leaf) => {
+                    dirs.profile = kept.unwrap_or(dirs.profile);
                     let owner = Owner::new(lease, leaf, mark(engine.state.id(), &lifecycle));
                     Ok(Self { owner, dirs })
                 }

@@ -10,14 +10,15 @@
 //! [`reclaim`](crate::driver::Driver::reclaim) once after its start.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::driver::{
-    BoxFuture, Capabilities, Driver, EventSink, LaunchSpec, LifecycleId, ProbeError, ReclaimError,
-    ReclaimReport, StartError, StopHow, StopReport,
+    BoxFuture, Capabilities, Closed, Driver, EventSink, Kept, LaunchSpec, LifecycleId, ProbeError,
+    ProfileError, ProfileId, ReclaimError, ReclaimReport, Room, StartError, StopHow, StopReport,
 };
 use engine::Engine;
 use instance::Instance;
@@ -46,6 +47,7 @@ mod log_ring;
 mod memory;
 mod outbox;
 mod owner;
+mod profile;
 mod reclaim;
 mod record;
 mod relaunch;
@@ -100,7 +102,7 @@ impl Driver for ProcessDriver {
     ) -> BoxFuture<'_, Result<(), StartError>> {
         Box::pin(async move {
             self.check(&spec)?;
-            let instance = Instance::new(spec.lifecycle.clone());
+            let instance = Instance::new(spec.lifecycle.clone(), spec.profile.clone());
             {
                 let mut instances = self.engine.instances();
                 if self.tasks.is_closed() {
@@ -162,6 +164,39 @@ impl Driver for ProcessDriver {
 
     fn free_disk(&self) -> Option<u64> {
         self.engine.state.free()
+    }
+
+    fn room(&self, instance: LifecycleId) -> BoxFuture<'_, Result<Room, ProfileError>> {
+        Box::pin(async move { self.engine.room(&instance).await })
+    }
+
+    fn close_clean(
+        &self,
+        instance: LifecycleId,
+        limit: Duration,
+    ) -> BoxFuture<'_, Result<Closed, ProfileError>> {
+        Box::pin(async move {
+            match self.engine.instance(&instance) {
+                Some(instance) => Ok(instance.close(limit).await),
+                None => Err(ProfileError::Unknown(instance.to_string())),
+            }
+        })
+    }
+
+    fn save(
+        &self,
+        instance: LifecycleId,
+        profile: ProfileId,
+    ) -> BoxFuture<'_, Result<Kept, ProfileError>> {
+        Box::pin(async move { self.engine.save_profile(&instance, &profile).await })
+    }
+
+    fn forget(&self, profile: ProfileId) -> BoxFuture<'_, Result<(), ProfileError>> {
+        Box::pin(async move { self.engine.forget_profile(&profile).await })
+    }
+
+    fn kept(&self) -> BoxFuture<'_, Result<Vec<ProfileId>, ProfileError>> {
+        Box::pin(self.engine.kept_profiles())
     }
 
     fn reclaim(&self) -> BoxFuture<'_, Result<ReclaimReport, ReclaimError>> {

@@ -36,6 +36,8 @@ impl Engine {
             // What became a zombie since would keep the old hierarchies' groups busy.
             engine.hunter.spawner.nursery().pass()?;
             owner.leaf().map_or(Ok(()), super::cgroup::Leaf::remove)?;
+            // A kept profile is the daemon's again; it stays.
+            super::profile::shut(&dirs.profile)?;
             match dirs.remove() {
                 Err(e) if last_try => {
                     engine.state.set_aside(&id)?;

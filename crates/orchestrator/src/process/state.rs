@@ -6,6 +6,7 @@
 //!   sandboxes/<lifecycle>/ the daemon's; the sandbox's group may pass through
 //!     instance.json        what runs here, for the next daemon
 //!     profile/ tmp/ home/  the sandbox user's own
+//!   profiles/<id>/         kept profiles; the daemon's own while nobody runs on them
 //!   set-aside/<lifecycle>/ what could not be removed
 //! ```
 
@@ -51,7 +52,7 @@ impl StateDir {
         build(root)?;
         // The same folder by any name, also after a change of the working directory.
         let root = root.canonicalize().map_err(|e| state_dir(root, e))?;
-        for name in ["sandboxes", "set-aside"] {
+        for name in ["sandboxes", "profiles", "set-aside"] {
             build(&root.join(name))?;
         }
         if others {
@@ -71,6 +72,11 @@ impl StateDir {
     pub(crate) fn free(&self) -> Option<u64> {
         let disk = rustix::fs::statvfs(&self.root).ok()?;
         disk.f_frsize.checked_mul(disk.f_bavail)
+    }
+
+    /// Where kept profiles are.
+    pub(crate) fn profiles(&self) -> PathBuf {
+        self.root.join("profiles")
     }
 
     /// Where the folders of a sandbox are, or would be.
@@ -114,13 +120,19 @@ impl SandboxDirs {
 
     /// Makes the folders that belong to the sandbox.
     pub(crate) fn make_inner(&self, uid: Option<u32>) -> io::Result<()> {
-        for dir in [&self.profile, &self.tmp, &self.home] {
+        for dir in [&self.own_profile(), &self.tmp, &self.home] {
             make(dir, 0o700)?;
             if uid.is_some() {
                 chown(dir, uid, uid)?;
             }
         }
         Ok(())
+    }
+
+    /// The profile that goes with the sandbox, unless it is kept before. One that runs on a kept
+    /// profile has an empty one.
+    fn own_profile(&self) -> PathBuf {
+        self.root.join("profile")
     }
 
     /// Removes what a dead browser leaves in its profile: a lock that names its process, and the
@@ -135,13 +147,13 @@ impl SandboxDirs {
         Ok(())
     }
 
-    /// Removes everything, without following links. The outer folder, with the record in it, goes
+    /// Removes everything but a kept profile, without following links. The outer folder, with the record in it, goes
     /// last: an interrupted removal is finished by the next daemon.
     ///
     /// # Errors
     /// The first thing that could not be removed; the rest was tried.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        let inner = [&self.tmp, &self.home, &self.profile].map(|dir| remove(dir));
+        let inner = [&self.tmp, &self.home, &self.own_profile()].map(|dir| remove(dir));
         inner.into_iter().collect::<io::Result<()>>()?;
         remove(&self.root)
     }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use upstream::Cause;
 
+use super::cdp::{self, CallError};
 use super::cleanup::Patience;
 use super::engine::Engine;
 use super::instance::{Farewell, Instance, Orders};
@@ -17,7 +18,7 @@ use super::launch::{Answering, Browser, Home, LaunchFailed};
 use super::log_ring::LogRing;
 use super::outbox::Outbox;
 use super::relaunch::{Decision, Policy};
-use crate::driver::{DriverEvent, GoneWhy, LaunchSpec, StartError, StopReport};
+use crate::driver::{Closed, DriverEvent, GoneWhy, LaunchSpec, StartError, StopReport};
 
 /// How often the kernel's count of memory kills is read, so that a kill of a page long ago is not
 /// taken for the cause of the browser's end.
@@ -191,6 +192,7 @@ impl Supervisor {
                     }
                 }
                 State::Still => {
+                    self.instance.note_closed(end.exit.unwrap_or(Cause::UnknownExit));
                     tokio::select! {
                         biased;
                         _ = self.orders.wait_for(|orders| orders.stop.is_some()) => return end,
@@ -285,10 +287,48 @@ impl Supervisor {
         self.outbox.push(DriverEvent::Gone { cause, why });
     }
 
+    /// The browser's own orderly end, by its own protocol; then force.
+    async fn close_browser(&mut self, home: &Home, browser: Browser, limit: Duration) -> End {
+        let began = Instant::now();
+        let asked = async {
+            match self.instance.url() {
+                Some(url) => cdp::close(&url).await,
+                None => Err(CallError::Connection("it has no address".to_owned())),
+            }
+        };
+        let answer = async {
+            if let Err(error) = asked.await {
+                // It may have gone before its answer came, which is what was wanted.
+                tracing::debug!(lifecycle = %self.spec.lifecycle, %error, "close");
+            }
+            std::future::pending::<()>().await
+        };
+        let cause = tokio::select! {
+            biased;
+            cause = browser.child.ended() => Some(cause),
+            () = answer => None,
+            () = tokio::time::sleep_until(began + limit) => None,
+        };
+        let (grace, uptime) = (began.elapsed(), browser.spawned.elapsed());
+        let buried = self.engine.bury(home, browser).await;
+        self.instance.alive.send_replace(false);
+        let exit = cause.unwrap_or(buried);
+        self.push_exit(exit, true, uptime, None);
+        // After a SIGTERM an exit code proves nothing; here nobody has sent one.
+        if cause == Some(Cause::Exited { code: 0 }) {
+            self.instance.closed.send_replace(Some(Closed::Cleanly { took: grace }));
+        }
+        End { exit: Some(exit), grace, began: Some(began) }
+    }
+
     /// SIGTERM, the grace, then force.
     async fn stop_browser(&mut self, home: &Home, browser: Browser) -> End {
         let began = Instant::now();
-        if !self.orders.borrow().killed {
+        let orders = *self.orders.borrow();
+        if let (Some(limit), None, false) = (orders.close, orders.stop, orders.killed) {
+            return self.close_browser(home, browser, limit).await;
+        }
+        if !orders.killed {
             terminate(&browser);
         }
         let cause = loop {

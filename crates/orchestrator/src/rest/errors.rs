@@ -42,7 +42,7 @@ impl From<CreateError> for Refusal {
     }
 }
 
-fn door_reason(refusal: &DoorRefusal) -> Reason {
+pub(super) fn door_reason(refusal: &DoorRefusal) -> Reason {
     match refusal {
         DoorRefusal::Draining => Reason::NodeDraining,
         DoorRefusal::Standby => Reason::NodeStandby,

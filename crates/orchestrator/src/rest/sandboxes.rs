@@ -123,7 +123,7 @@ pub(super) async fn update(
 }
 
 impl Face {
-    fn view(&self, snapshot: &Snapshot, uri: &Uri, headers: &HeaderMap) -> SandboxView {
+    pub(super) fn view(&self, snapshot: &Snapshot, uri: &Uri, headers: &HeaderMap) -> SandboxView {
         self.view_for(snapshot, streams::host(uri, headers).as_deref())
     }
 
@@ -157,7 +157,7 @@ fn not_found(id: &SandboxId) -> Refusal {
 }
 
 /// An id in a path is checked as one in a body is.
-fn checked(id: &str) -> Result<SandboxId, Refusal> {
+pub(super) fn checked(id: &str) -> Result<SandboxId, Refusal> {
     id.parse().map_err(|error: crate::ids::SandboxIdError| {
         let mistakes = Mistakes::one("id", error.to_string());
         ApiError::bad_request(SandboxAfter::Untouched, &mistakes).into()

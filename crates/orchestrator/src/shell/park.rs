@@ -89,6 +89,12 @@ impl Life {
             Vec::new()
         });
         let gone = |detail: String| Event::SaveFailedGone { detail };
+        // It may have failed before the browser was gone.
+        let kill = async {
+            driver.kill(last.clone()).await;
+            Ok(())
+        };
+        let _ = self.driven(Box::pin(kill)).await;
         // Whatever the browser left, it is its best profile.
         if let Err(error) = self.driven(driver.save(last.clone(), profile.clone())).await {
             self.apply(&gone(format!("{why}; and its profile is lost: {error}")));

@@ -183,6 +183,8 @@ impl Shared {
 
     /// Everything that can refuse a pause without an effect.
     async fn check_room(&self, lifecycle: &LifecycleId) -> Result<(), PauseError> {
+        // A sandbox whose record cannot be written could not be found again.
+        self.durable(lifecycle).await.map_err(PauseError::Store)?;
         match self.driver.room(lifecycle.clone()).await {
             Ok(Room { free, profile }) => {
                 let needed = profile.saturating_mul(2).max(self.config.min_free_disk);

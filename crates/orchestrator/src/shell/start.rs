@@ -108,7 +108,9 @@ impl Life {
             StartFor::Again(_) => None,
         };
         // What is started has to be found by the next daemon.
-        if let Err(error) = shared.durable(&lifecycle).await {
+        if let Err(error) = shared.durable(&lifecycle).await
+            && why == StartFor::Client
+        {
             self.apply(&why.failed(error));
             shared.change(|registry, now| registry.start_ended(&lifecycle, now));
             return Starting::None;
@@ -124,11 +126,13 @@ impl Life {
                 break;
             }
             if returned == Some(Returned::Started) && self.browsers.is_ready() {
-                if let Err(error) = shared.durable_as_running(&lifecycle).await {
-                    self.apply(&why.failed(error));
-                } else {
-                    self.apply(&why.ready());
-                }
+                let event = match (shared.durable_as_running(&lifecycle).await, why) {
+                    (Err(error), StartFor::Client) => why.failed(error),
+                    // A sandbox that ran before is not ended because a disk is full; the write is
+                    // tried again.
+                    (Ok(()), _) | (Err(_), StartFor::Again(_)) => why.ready(),
+                };
+                self.apply(&event);
                 continue;
             }
             tokio::select! {

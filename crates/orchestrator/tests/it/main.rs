@@ -10,6 +10,7 @@ mod ends;
 mod events;
 mod force;
 mod openapi;
+mod park;
 mod pool;
 mod rest;
 mod scale;

@@ -27,6 +27,17 @@ impl FakeDriver {
         lock(&self.state).profiles.insert(profile);
     }
 
+    /// A kept profile vanishes.
+    pub fn drop_kept(&self, profile: &ProfileId) {
+        lock(&self.state).profiles.remove(profile);
+    }
+
+    /// The switches that an instance was launched with.
+    pub fn flags(&self, lifecycle: &LifecycleId) -> Vec<String> {
+        let state = lock(&self.state);
+        state.instances.get(lifecycle).map(|found| found.spec.flags.clone()).unwrap_or_default()
+    }
+
     pub(super) async fn room_of(&self, instance: &LifecycleId) -> Result<Room, ProfileError> {
         self.at(Point::Room, instance).await.map_err(|cause| disk("looked at", cause))?;
         let state = lock(&self.state);

@@ -15,7 +15,7 @@ fn a_fast_stop_is_never_made_slow_again() {
 
 #[tokio::test]
 async fn every_caller_gets_the_report_of_an_attempt_that_ended_after_its_call() {
-    let instance = Instance::new(LifecycleId::new("a"));
+    let instance = Instance::new(LifecycleId::new("a"), None);
     let mut orders = instance.orders();
     let work = async {
         for attempt in 1..=2 {
@@ -37,7 +37,7 @@ async fn every_caller_gets_the_report_of_an_attempt_that_ended_after_its_call() 
 
 #[tokio::test]
 async fn a_task_that_panics_still_answers() {
-    let instance = Instance::new(LifecycleId::new("a"));
+    let instance = Instance::new(LifecycleId::new("a"), None);
     drop(Farewell(Arc::clone(&instance)));
     assert_eq!(instance.stop(StopHow::Fast, false).await.errors.len(), 1);
 }
