@@ -6,7 +6,7 @@ mod parts;
 
 pub use cdp::{Cdp, Ended, Refused};
 pub use otlp::Receiver;
-pub use parts::{cli, clients, daemon, node};
+pub use parts::{cli, clients, daemon, gateway, node};
 
 /// What a test returns: nothing, or a text that says what was seen instead.
 pub type Outcome = Result<(), String>;

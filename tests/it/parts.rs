@@ -12,6 +12,11 @@ pub fn daemon() -> Options {
     Options::new(binary("lockkeeperd"))
 }
 
+/// A `listenerd` on a free port with a new state folder.
+pub fn gateway() -> Options {
+    Options::new(binary("listenerd"))
+}
+
 /// The command-line client.
 pub fn cli() -> PathBuf {
     binary("lockkeeper")

@@ -112,6 +112,8 @@ struct Open {
     order: Order,
     /// When its stream last brought anything.
     sound: Instant,
+    /// When the last event came into it; a heartbeat is none.
+    event: Instant,
 }
 
 /// What a stream brings that is not for the log now.

@@ -163,6 +163,7 @@ impl Order {
                 self.end(What::Tool, Owned::Tool, id("toolCallId"), &lane, &chunk)?;
             }
             EventType::ToolResult => {
+                self.stays_with_its_chunk(&id("messageId"), &lane, &chunk)?;
                 self.room(1)?;
                 self.owners.insert((Owned::Message, id("messageId")), lane.clone());
             }

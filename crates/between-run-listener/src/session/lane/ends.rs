@@ -92,7 +92,7 @@ impl Lane {
         let idle = self.rules.run_idle.map(|idle| open.sound + idle);
         let lane = waiting.then(|| open.sound + self.rules.lane);
         let quiet = (open.began == Began::Between && open.order.is_closed())
-            .then(|| open.sound + self.rules.quiet);
+            .then(|| open.event + self.rules.quiet);
         [idle, lane, quiet].into_iter().flatten().min()
     }
 

@@ -35,7 +35,7 @@ impl Lane {
                 }
                 let order = Order::new(&event);
                 let owner = Owner::Nobody;
-                self.open = Some(Open { run, thread, began, owner, order, sound: now });
+                self.open = Some(Open { run, thread, began, owner, order, sound: now, event: now });
             }
             EventType::RunFinished => self.over(false),
             EventType::RunError => {

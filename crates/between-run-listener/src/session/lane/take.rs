@@ -85,8 +85,8 @@ impl Lane {
         }
         if mine || between || free {
             self.inside(from, &event, sse, out);
-            if let Some(open) = self.open.as_mut().filter(|open| open.began == Began::Between) {
-                open.sound = now;
+            if let Some(open) = &mut self.open {
+                open.event = now;
             }
             return Taken::Done;
         }
@@ -186,7 +186,7 @@ impl Lane {
             Source::Run(number) => Owner::Run(number),
         };
         let order = Order::new(started);
-        self.open = Some(Open { run, thread, began, owner, order, sound: now });
+        self.open = Some(Open { run, thread, began, owner, order, sound: now, event: now });
     }
 
     /// An event while no run is open.

@@ -58,6 +58,24 @@ impl Order {
         Ok(())
     }
 
+    /// A result takes over the message of its id. A message that a chunk of a subagent has opened
+    /// must stay with that one, because the client's own end of it will name the subagent.
+    pub(super) fn stays_with_its_chunk(
+        &self,
+        id: &str,
+        lane: &Lane,
+        ended: &Option<(What, String)>,
+    ) -> Result<(), Misplaced> {
+        if !self.is_open(What::Text, id, ended) {
+            return Ok(());
+        }
+        let mut chunks = self.chunks.iter();
+        let taken = chunks.any(|(home, open)| {
+            open.what == What::Text && open.id == id && home.is_some() && home != lane
+        });
+        if taken { Err(Misplaced::Subagent) } else { Ok(()) }
+    }
+
     /// The lane whose open message a chunk goes on with, or where it opens its own.
     fn lane_of(&self, what: What, id: Option<&str>, lane: &Lane) -> Result<Lane, Misplaced> {
         if let Some(id) = id {

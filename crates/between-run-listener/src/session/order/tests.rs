@@ -193,3 +193,15 @@ fn a_chunk_that_goes_on_says_the_same_of_its_message_or_nothing() {
     let first = json!({ "type": "TEXT_MESSAGE_CHUNK", "messageId": "m" });
     assert_eq!(refused(&[first, text("assistant"), text("user")]), ["", "", "bad_chunk"]);
 }
+
+#[test]
+fn a_result_does_not_take_the_message_of_a_subagents_chunk() {
+    let mut chunk = json!({ "type": "TEXT_MESSAGE_CHUNK", "messageId": "m", "delta": "x" });
+    chunk["subagentRunId"] = "s".into();
+    let result = json!({
+        "type": "TOOL_CALL_RESULT", "messageId": "m", "toolCallId": "c", "content": "",
+    });
+    let mut own = result.clone();
+    own["subagentRunId"] = "s".into();
+    assert_eq!(refused(&[chunk, result.clone(), own, result]), ["", "other_subagent", "", ""]);
+}

@@ -8,6 +8,8 @@ fn an_event_outside_of_a_run_gets_a_run_of_its_own_that_quiet_ends() {
     bench.take(LISTEN, &custom()).take(LISTEN, &custom());
     assert_eq!(bench.lane.deadline(false), Some(bench.now + Duration::from_secs(2)));
     bench.pass(Duration::from_millis(1999), false);
+    // A heartbeat is no event.
+    bench.lane.take(LISTEN, &Item::Comment { len: 2 }, bench.now, &mut bench.log);
     assert_eq!(bench.log.len(), 3);
     bench.pass(Duration::from_millis(1), false);
     let expected = ["+RUN_STARTED(between)", "CUSTOM", "CUSTOM", "+RUN_FINISHED(between)"];

@@ -1,0 +1,81 @@
+// agui.mjs MODE URL ...: unmodified AG-UI and SSE clients against a session.
+//   run URL WORD      posts a run with HttpAgent; prints messages, state and what went wrong
+//   abort URL         posts a run of 200 events and leaves at its start
+//   check FILE        replays an export through the protocol's own schema, chunks and order
+//   follow URL COUNT  follows agui/events with `eventsource` until COUNT ids came; prints them all
+import fs from 'node:fs';
+import { HttpAgent, transformChunks, verifyEvents } from '@ag-ui/client';
+import { EventSchemas } from '@ag-ui/core/schemas';
+import { EventSource } from 'eventsource';
+import { from, lastValueFrom, toArray } from 'rxjs';
+import { say } from './page.mjs';
+
+process.env.SUPPRESS_TRANSFORMATION_WARNINGS = '1';
+const [mode, url, argument] = process.argv.slice(2);
+
+async function run(word, leave) {
+  const agent = new HttpAgent({ url, threadId: 'thread' });
+  agent.addMessage({ id: `u-${Date.now()}-${word}`, role: 'user', content: word });
+  const types = [];
+  let failed = null;
+  try {
+    await agent.runAgent({}, {
+      onEvent: ({ event }) => {
+        types.push(event.type);
+        if (leave && event.type === 'RUN_STARTED') agent.abortRun();
+      },
+      onRunErrorEvent: ({ event }) => { failed = { message: event.message, code: event.code }; },
+    });
+  } catch (error) {
+    failed ??= { message: String(error) };
+  }
+  say('done', { types, failed, messages: agent.messages, state: agent.state });
+}
+
+async function check(file) {
+  const lines = fs.readFileSync(file, 'utf8').split('\n').filter(Boolean);
+  let refused = null;
+  let schema = 0;
+  const events = lines.map((line) => JSON.parse(line));
+  for (const event of events) {
+    // Clients drop types that they do not know, turn retired ones into others, and read these nulls
+    // as absent, before they look at the fields.
+    const nulls = ['parentMessageId', 'outcome', 'result', 'rawEvent'];
+    nulls.filter((field) => event[field] === null).forEach((field) => delete event[field]);
+    const known = EventSchemas.safeParse(event);
+    if (!known.success && !known.error.issues.some(({ path }) => path.at(-1) === 'type')) {
+      schema += 1;
+      refused ??= `${JSON.stringify(event)}: ${known.error.message}`;
+    }
+  }
+  try {
+    const stream = from(events).pipe(transformChunks(false), verifyEvents(false), toArray());
+    await lastValueFrom(stream);
+  } catch (error) {
+    refused ??= String(error);
+  }
+  say('checked', { events: events.length, schema, refused });
+}
+
+async function follow(count) {
+  const ids = [];
+  const gaps = [];
+  let opened = 0;
+  const source = new EventSource(url);
+  source.onopen = () => { opened += 1; };
+  source.addEventListener('lk.gap', ({ data }) => gaps.push(JSON.parse(data)));
+  await new Promise((done) => {
+    source.onmessage = ({ lastEventId }) => {
+      ids.push(lastEventId);
+      if (ids.length === 1) say('first');
+      if (ids.length >= count) done();
+    };
+  });
+  source.close();
+  say('followed', { ids, gaps, opened });
+}
+
+if (mode === 'run') await run(argument, false);
+else if (mode === 'abort') await run('tick 200', true);
+else if (mode === 'check') await check(url);
+else await follow(Number(argument));
