@@ -195,6 +195,9 @@ pub struct DrainReport {
     pub lifecycles: u64,
     /// Open DevTools sessions.
     pub sessions: u64,
+    /// Profiles that are being kept: those of sandboxes that are being parked or saved.
+    #[serde(default)]
+    pub saves: u64,
     /// How many sandboxes the drain waits for.
     pub blocking: u64,
     /// The first of them, the oldest first.

@@ -95,7 +95,9 @@ impl Core {
             (None, None) => None,
         };
         let mut waited: Vec<_> = self.registry.sandboxes().collect();
-        waited.retain(|sandbox| sandbox.state.word() != SandboxState::Paused);
+        // A parked one is in the way until nothing of it runs and its profile is kept.
+        let parked = |state: SandboxState| state == SandboxState::Paused;
+        waited.retain(|one| !parked(one.state.word()) || one.occupies(&self.registry));
         waited.sort_by_key(|sandbox| sandbox.record.seq);
         let view = |sandbox: &&crate::registry::Sandbox<Arc<super::Handles>>| DrainView {
             id: sandbox.record.id.to_string(),
@@ -117,6 +119,7 @@ impl Core {
             sandboxes: SandboxState::ALL.into_iter().filter_map(count).collect(),
             lifecycles: tally.lifecycles,
             sessions: counts.sessions,
+            saves: counts.saves,
             blocking: waited.len() as u64,
             blockers: waited.iter().take(NAMED).map(view).collect(),
             deadline_ms: deadline.map(unix_ms),
