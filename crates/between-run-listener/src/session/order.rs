@@ -143,6 +143,19 @@ impl Order {
                 | EventType::Unknown
         );
         let chunk = if ends_chunk { self.chunk_at(&lane) } else { None };
+        // Some clients turn these into reasoning, which ends the lane's chunk message, and some drop
+        // them. Only where there is no such message do both see the same stream.
+        let retired = matches!(
+            event.kind,
+            EventType::ThinkingStart
+                | EventType::ThinkingEnd
+                | EventType::ThinkingTextStart
+                | EventType::ThinkingTextContent
+                | EventType::ThinkingTextEnd
+        );
+        if retired && chunk.is_some() {
+            return Err(Misplaced::Chunk);
+        }
         match event.kind {
             EventType::TextStart => {
                 self.start(What::Text, Owned::Message, id("messageId"), &lane, &chunk)?;

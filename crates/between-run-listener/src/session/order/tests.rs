@@ -205,3 +205,11 @@ fn a_result_does_not_take_the_message_of_a_subagents_chunk() {
     own["subagentRunId"] = "s".into();
     assert_eq!(refused(&[chunk, result.clone(), own, result]), ["", "other_subagent", "", ""]);
 }
+
+#[test]
+fn a_retired_event_does_not_stand_behind_a_chunk_of_its_lane() {
+    let chunk = json!({ "type": "TEXT_MESSAGE_CHUNK", "messageId": "m", "delta": "x" });
+    let thinking = json!({ "type": "THINKING_START" });
+    let state = json!({ "type": "STATE_SNAPSHOT", "snapshot": 1 });
+    assert_eq!(refused(&[chunk, thinking.clone(), state, thinking]), ["", "bad_chunk", "", ""]);
+}
