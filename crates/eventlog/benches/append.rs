@@ -1,8 +1,10 @@
-//! Appends from 64 writers, the lag of a follower, and reading back, in an SQLite store; beside a
-//! plain file of lines that is synced, in the same run.
+//! Appends from 64 writers, the lag of a follower, and reading back, in an SQLite store and in a
+//! JetStream server if one is installed; beside a plain file of lines that is synced, in the same
+//! run. Each figure is a JSON object on a line.
 //!
-//! `cargo bench -p eventlog --bench append`. `TMPDIR` chooses the disk.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+//! `cargo xtask bench eventlog`, or `cargo bench -p eventlog --bench append [-- quick]`. `TMPDIR`
+//! chooses the disk.
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use std::fs::File;
 use std::io::Write;
@@ -11,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use eventlog::jetstream::{JetStreamOptions, JetStreamStore};
 use eventlog::sqlite::{FILE_NAME, SqliteOptions, SqliteStore};
 use eventlog::{
     Batch, Durability, Follower, Log, LogName, LogOptions, NewRecord, ReadLimit, Step, Store,
@@ -20,53 +23,109 @@ use tokio::task::JoinSet;
 
 const WRITERS: usize = 64;
 const EVENT_BYTES: usize = 300;
-const LOAD: Duration = Duration::from_secs(8);
-const SHORT: Duration = Duration::from_secs(3);
+/// Records that are read back.
+const READ_BACK: u64 = 1_000_000;
 /// Most offsets whose times are noted.
 const NOTED: usize = 4_000_000;
 
+/// How long each part takes.
+#[derive(Clone, Copy)]
+struct Length {
+    load: Duration,
+    short: Duration,
+    read_back: u64,
+}
+
 fn main() {
+    let quick = std::env::args().any(|argument| argument == "quick");
+    let seconds = Duration::from_secs_f64;
+    let length = match quick {
+        false => Length { load: seconds(8.0), short: seconds(3.0), read_back: READ_BACK },
+        true => Length { load: seconds(0.5), short: seconds(0.3), read_back: 50_000 },
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let dir = tempfile::tempdir().unwrap();
-    println!("| what | result |\n| --- | --- |");
     let store = runtime.block_on(SqliteStore::open(dir.path(), SqliteOptions::default())).unwrap();
     // What is synced comes first: behind the other loads the disk is still busy with their pages.
-    jsonl(dir.path(), 1);
-    jsonl(dir.path(), WRITERS);
+    jsonl(dir.path(), 1, length.short);
+    jsonl(dir.path(), WRITERS, length.short);
     runtime.block_on(async {
         let power = open(&store, "power", Durability::Power).await;
-        load(&power, 1, SHORT).await.print("power");
-        process(&store, dir.path()).await;
+        load(&power, 1, length.short).await.print("sqlite, level power");
+        process(&store, "sqlite, level process", length).await;
+        let wal = dir.path().join(format!("{FILE_NAME}-wal")).metadata().unwrap().len();
+        row("sqlite, level process", "write-ahead log", "MiB", wal as f64 / f64::from(1 << 20));
         store.close().await.unwrap();
+        match Server::start(dir.path()) {
+            Some(server) => {
+                let prefix = LogName::new("bench").unwrap();
+                let options = JetStreamOptions::new(format!("nats://127.0.0.1:{}", server.1), prefix);
+                let store = JetStreamStore::connect(options).await.unwrap();
+                process(&store, "jetstream", length).await;
+                store.close().await.unwrap();
+            }
+            None => eprintln!("jetstream is left out: there is no nats-server (cargo xtask setup)"),
+        }
     });
 }
 
-async fn open(store: &SqliteStore, name: &str, durability: Durability) -> Arc<dyn Log> {
+/// A server of its own and its port; dropping it kills it.
+struct Server(std::process::Child, u16);
+
+impl Server {
+    fn start(dir: &Path) -> Option<Self> {
+        let named = ["/usr/sbin/nats-server", "/usr/bin/nats-server", "/usr/local/bin/nats-server"];
+        let program = named.into_iter().find(|path| Path::new(path).is_file())?;
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let mut command = std::process::Command::new(program);
+        command.args(["--jetstream", "--addr", "127.0.0.1", "--port", &port.to_string()]);
+        command.arg("--store_dir").arg(dir.join("jetstream"));
+        let null = std::process::Stdio::null;
+        let server = command.stdout(null()).stderr(null()).spawn().unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < until, "the server does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Some(Self(server, port))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn open(store: &dyn Store, name: &str, durability: Durability) -> Arc<dyn Log> {
     let options = LogOptions { durability, ..LogOptions::default() };
     store.open(&LogName::new(name).unwrap(), options).await.unwrap()
 }
 
-async fn process(store: &SqliteStore, dir: &Path) {
+async fn process(store: &dyn Store, what: &str, length: Length) {
     let open = async |name| open(store, name, Durability::Process).await;
     let alone = open("alone").await;
-    load(&alone, 1, LOAD).await.print("process, no follower");
-    let wal = dir.join(format!("{FILE_NAME}-wal")).metadata().unwrap().len();
-    row("write-ahead log after that", format!("{:.1} MiB", wal as f64 / f64::from(1 << 20)));
-    read_back(&alone).await;
+    load(&alone, 1, length.load).await.print(what);
+    read_back(&alone, what, length.read_back).await;
     let followed = open("followed").await;
     let times = Times::start(&followed);
-    load_noting(&followed, 1, SHORT, Some(&times)).await.print("process, one follower");
-    times.stop(&followed).await.print("lag of the follower under that load");
+    let case = format!("{what}, one follower");
+    load_noting(&followed, 1, length.short, Some(&times)).await.print(&case);
+    times.stop(&followed).await.print(&case, "lag of the follower");
     let paced = open("paced").await;
     let times = Times::start(&paced);
-    pace(&paced, &times).await;
-    times.stop(&paced).await.print("lag of the follower at 1,000 events/s");
+    pace(&paced, &times, length.short).await;
+    times.stop(&paced).await.print(&format!("{what}, 1,000 events/s"), "lag of the follower");
     let batches = open("batches").await;
-    load(&batches, 16, SHORT).await.print("process, batches of 16");
+    load(&batches, 16, length.short).await.print(&format!("{what}, batches of 16"));
 }
 
-fn row(what: &str, result: impl std::fmt::Display) {
-    println!("| {what} | {result} |");
+/// One figure. The texts are ours and need no escapes.
+fn row(case: &str, metric: &str, unit: &str, value: f64) {
+    println!(r#"{{"case":"{case}","metric":"{metric}","unit":"{unit}","value":{value}}}"#);
 }
 
 /// What a load did.
@@ -77,23 +136,22 @@ struct Load {
 }
 
 impl Load {
-    fn print(self, what: &str) {
-        let rate = self.events as f64 / self.took.as_secs_f64();
-        row(&format!("{what}: acknowledged"), format!("{rate:.0} events/s"));
-        self.latencies.print(&format!("{what}: append latency"));
+    fn print(self, case: &str) {
+        row(case, "acknowledged", "events/s", self.events as f64 / self.took.as_secs_f64());
+        self.latencies.print(case, "append");
     }
 }
 
 struct Latencies(Vec<u64>);
 
 impl Latencies {
-    fn print(mut self, what: &str) {
+    fn print(mut self, case: &str, what: &str) {
         self.0.sort_unstable();
-        let at = |part: f64| {
+        for (name, part) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
             let index = (self.0.len() as f64 * part) as usize;
-            self.0[index.min(self.0.len() - 1)] as f64 / 1e6
-        };
-        row(what, format!("p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms", at(0.5), at(0.99), at(1.0)));
+            let at = self.0[index.min(self.0.len() - 1)];
+            row(case, &format!("{what}, {name}"), "ms", at as f64 / 1e6);
+        }
     }
 }
 
@@ -135,11 +193,11 @@ async fn load_noting(
     Load { events, took: started.elapsed(), latencies: Latencies(latencies) }
 }
 
-/// Appends one event each millisecond, for [`SHORT`].
-async fn pace(log: &Arc<dyn Log>, times: &Times) {
+/// Appends one event each millisecond.
+async fn pace(log: &Arc<dyn Log>, times: &Times, lasting: Duration) {
     let mut ticks = tokio::time::interval(Duration::from_millis(1));
     let started = Instant::now();
-    while started.elapsed() < SHORT {
+    while started.elapsed() < lasting {
         ticks.tick().await;
         let appended = log.append(Batch::new(vec![event()]).unwrap()).await.unwrap();
         times.note(&times.acked, appended.last);
@@ -198,10 +256,15 @@ impl Times {
     }
 }
 
-async fn read_back(log: &Arc<dyn Log>) {
-    for (what, limit) in [
-        ("pages of 256 KiB", ReadLimit::default()),
-        ("pages of 4 MiB", ReadLimit { records: 16_384, bytes: 4 << 20 }),
+/// Fills a log up to so many records, and reads them all.
+async fn read_back(log: &Arc<dyn Log>, case: &str, records: u64) {
+    while log.status().next <= records {
+        let events = (0..1_024).map(|_| event()).collect();
+        log.append(Batch::new(events).unwrap()).await.unwrap();
+    }
+    for (metric, limit) in [
+        ("read back by 256 KiB", ReadLimit::default()),
+        ("read back by 4 MiB", ReadLimit { records: 16_384, bytes: 4 << 20 }),
     ] {
         let started = Instant::now();
         let (mut next, mut read) = (1, 0);
@@ -210,19 +273,18 @@ async fn read_back(log: &Arc<dyn Log>) {
             read += page.records.len();
             next = page.next;
         }
-        let rate = read as f64 / started.elapsed().as_secs_f64();
-        row(&format!("read back {read} events, {what}"), format!("{rate:.0} events/s"));
+        row(case, metric, "events/s", read as f64 / started.elapsed().as_secs_f64());
     }
 }
 
 /// Lines into a file, synced after every so many.
-fn jsonl(dir: &Path, lines: usize) {
+fn jsonl(dir: &Path, lines: usize, lasting: Duration) {
     let mut file = File::create(dir.join(format!("{lines}.jsonl"))).unwrap();
     let mut block = vec![b'x'; EVENT_BYTES * lines];
     block.chunks_mut(EVENT_BYTES).for_each(|line| line[EVENT_BYTES - 1] = b'\n');
     let started = Instant::now();
     let mut latencies = Vec::new();
-    while started.elapsed() < SHORT {
+    while started.elapsed() < lasting {
         let asked = Instant::now();
         file.write_all(&block).unwrap();
         file.sync_data().unwrap();

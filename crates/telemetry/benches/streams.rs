@@ -1,6 +1,7 @@
 //! A thousand open streams at a thousand events a second, over sockets of this machine.
 //!
-//! `cargo bench -p telemetry --bench streams`; prints what every reader got and how late.
+//! `cargo xtask bench telemetry`, or `cargo bench -p telemetry --bench streams`; says in JSON
+//! what every reader got and how late.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -123,11 +124,18 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let done = started.elapsed();
     all.late.sort_unstable();
     let late = |percent: usize| all.late[(all.late.len() - 1) * percent / 100] as f64 / 1e3;
-    println!("{READERS} readers, {EVENTS} events in {published:.1?}, all read after {done:.1?}");
-    println!("read: {} of {}", all.events, READERS as u64 * EVENTS);
-    println!("gaps: {}, out of order: {}", all.gaps, all.out_of_order);
-    println!("late: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms", late(50), late(99), late(100));
-    println!("processor, readers and server together: {:.1} s", cpu_seconds() - cpu);
+    println!(
+        r#"{{"readers":{READERS},"events":{EVENTS},"read":{},"gaps":{},"out_of_order":{},"published_s":{:.3},"done_s":{:.3},"late_p50_ms":{},"late_p99_ms":{},"late_max_ms":{},"cpu_s":{:.2}}}"#,
+        all.events,
+        all.gaps,
+        all.out_of_order,
+        published.as_secs_f64(),
+        done.as_secs_f64(),
+        late(50),
+        late(99),
+        late(100),
+        cpu_seconds() - cpu,
+    );
     owner.close(Duration::from_secs(5)).await;
     Ok(())
 }

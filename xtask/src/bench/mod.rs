@@ -10,6 +10,7 @@ mod chart;
 mod criterion;
 mod density;
 mod disturbance;
+mod eventlog;
 mod figure;
 mod gate;
 mod instructions;
@@ -19,6 +20,7 @@ mod sandbox;
 mod sessions;
 mod size;
 mod stats;
+mod telemetry;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -35,6 +37,8 @@ const BENCHES: &[&Bench] = &[
     &sandbox::BENCH,
     &gate::BENCH,
     &sessions::BENCH,
+    &eventlog::BENCH,
+    &telemetry::BENCH,
     &density::BENCH,
     &size::BENCH,
     &instructions::BENCH,
