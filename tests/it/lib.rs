@@ -1,12 +1,16 @@
 //! What the end-to-end tests share: where the built parts are, and a raw DevTools client.
 
 mod cdp;
+mod echo;
 mod otlp;
 mod parts;
+mod unit;
 
 pub use cdp::{Cdp, Ended, Refused};
+pub use echo::serve_echo;
 pub use otlp::Receiver;
 pub use parts::{cli, clients, daemon, gateway, node};
+pub use unit::{NotifySocket, Unit};
 
 /// What a test returns: nothing, or a text that says what was seen instead.
 pub type Outcome = Result<(), String>;

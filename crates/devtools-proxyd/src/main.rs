@@ -11,11 +11,12 @@ mod values;
 use std::process::ExitCode;
 
 use service::ExitStatus;
+use service::settings::shared::{self, ProcessEnvironment};
 use service::settings::{Invocation, load};
 
 fn main() -> ExitCode {
     let args = std::env::args_os().skip(1);
-    let values = match load(&settings::table(), args, &settings::Real) {
+    let values = match load(&settings::table(), args, &ProcessEnvironment) {
         Ok(Invocation::Run(values)) => values,
         Ok(Invocation::Print(text)) => {
             service::say(text);
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
         }
         Err(mistakes) => return refuse(&mistakes, mistakes.exit_status()),
     };
-    if let Err(error) = settings::logs(&values) {
+    if let Err(error) = shared::set_up_logs(&values) {
         return refuse(&error, ExitStatus::Settings);
     }
     let outcome = service::run(async {

@@ -7,11 +7,10 @@ use std::time::Duration;
 use devtoolsproxy::EdgeSettings;
 use service::settings::shared::{
     self, ADMIN_LISTEN, CDP_DRAIN_AFTER, CDP_QUIET, CLOSE_TIMEOUT, FORCE_STOP, FORCE_STOP_TIMEOUT,
-    PUBLIC_URL, TOKEN, TRUSTED_PROXIES,
+    PUBLIC_URL, TRUSTED_PROXIES,
 };
-use service::settings::{Environment, Finding, Key, OptionalKey, Table, Values};
+use service::settings::{Finding, Key, OptionalKey, Table, Values};
 use service::shutdown::ShutdownSettings;
-use telemetry::tracing_setup::{Format, InitError};
 use upstream::UrlPolicy;
 use upstream::sources::{Fixed, HttpPoll, LogFollow, PortFile, Timing};
 
@@ -40,8 +39,6 @@ static CDP_DRAIN: Key<String> = Key::new(
 .choices(&["now", "quiet"]);
 static SANDBOX_ID: Key<SandboxId> =
     Key::new("SANDBOX_ID", "browser", "Names the browser in addresses and events.");
-static NODE_ID: OptionalKey<String> =
-    OptionalKey::new("NODE_ID", "the host's name", "Names this machine in events.");
 static MAX_SESSIONS: Key<u64> =
     Key::new("MAX_SESSIONS", "256", "Sessions at once; more are refused with 429.")
         .range("1", "100000");
@@ -121,7 +118,7 @@ static HOLD_MAX: Key<Duration> = Key::new(
 /// Every setting of this daemon.
 pub(crate) fn table() -> Table {
     let about = "Stands beside one browser that somebody else starts, and tells why sessions end.";
-    Table::new("devtools-proxyd", env!("CARGO_PKG_VERSION"), about)
+    let table = Table::new("devtools-proxyd", env!("CARGO_PKG_VERSION"), about)
         .group(
             "Browser",
             [
@@ -140,7 +137,12 @@ pub(crate) fn table() -> Table {
         )
         .group(
             "Sessions",
-            [SANDBOX_ID.setting(), NODE_ID.setting(), MAX_SESSIONS.setting(), HOLD_MAX.setting()],
+            [
+                SANDBOX_ID.setting(),
+                shared::NODE_ID.setting(),
+                MAX_SESSIONS.setting(),
+                HOLD_MAX.setting(),
+            ],
         )
         .group("Listeners", [API_LISTEN.setting(), ADMIN_LISTEN.setting(), PUBLIC_URL.setting()])
         .group("Access", shared::access())
@@ -168,8 +170,8 @@ pub(crate) fn table() -> Table {
             ],
             one_source,
         )
-        .rule([BROWSER_HOST.setting()], host_fits)
-        .rule([API_LISTEN.setting(), ADMIN_LISTEN.setting(), TOKEN.setting()], needs_token)
+        .rule([BROWSER_HOST.setting()], host_fits);
+    shared::rules(table)
 }
 
 fn one_source(values: &Values) -> Vec<Finding> {
@@ -200,53 +202,9 @@ fn host_fits(values: &Values) -> Vec<Finding> {
     }
 }
 
-fn needs_token(values: &Values) -> Vec<Finding> {
-    if values.find(&TOKEN).is_some() {
-        return Vec::new();
-    }
-    let open = |(_, address): &(_, SocketAddr)| !address.ip().to_canonical().is_loopback();
-    let mistake = |(name, address)| {
-        Finding::Mistake(format!(
-            "{name} {address} can be reached from outside this machine and there is no TOKEN; set \
-             one, or listen on 127.0.0.1"
-        ))
-    };
-    shared::listen_addresses(values).into_iter().filter(open).map(mistake).collect()
-}
-
-/// The process's real environment. Only this binary looks at it.
-pub(crate) struct Real;
-
-impl Environment for Real {
-    fn variables(&self) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
-        std::env::vars_os().collect()
-    }
-}
-
-/// Sets logging up.
-///
-/// # Errors
-/// When the filter cannot be read.
-pub(crate) fn logs(values: &Values) -> Result<(), InitError> {
-    let format = match values.find(&shared::LOG_FORMAT).as_deref() {
-        Some("text") => Format::Text,
-        Some("json") => Format::Json,
-        _ => Format::Auto,
-    };
-    telemetry::tracing_setup::init(format, &values.get(&shared::LOG))
-}
-
 /// What names the browser.
 pub(crate) fn sandbox_id(values: &Values) -> String {
     values.get(&SANDBOX_ID).0
-}
-
-/// What names this machine.
-pub(crate) fn node_id(values: &Values) -> String {
-    values.find(&NODE_ID).unwrap_or_else(|| {
-        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-        host.filter(|name| !name.is_empty()).unwrap_or_else(|| "local".to_owned())
-    })
 }
 
 /// How the browser is found, and whether somebody will restart it.

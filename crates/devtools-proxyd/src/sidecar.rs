@@ -12,8 +12,9 @@ use service::access::{Access, AccessMetrics, Origin, protect};
 use service::http::{BindError, HttpMetrics, HttpServer, bind, count_requests};
 use service::settings::Values;
 use service::settings::shared::{self, ADMIN_LISTEN, METRICS_PUBLIC};
-use service::shutdown::{DrainMetrics, publish_to};
+use service::shutdown::{DrainMetrics, publish_to, tell_the_end};
 use service::{Admin, ExitStatus, Readiness, Service, Signals};
+use telemetry::events::NodeStarted;
 use telemetry::metrics::{BrowserMetrics, CdpMetrics, UpstreamMetrics};
 use telemetry::words::Addressing;
 use telemetry::{Telemetry, TelemetryMetrics};
@@ -84,7 +85,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let (telemetry, events) = Telemetry::start(
         telemetry::Settings {
             sinks: shared::sinks(values, None),
-            ..telemetry::Settings::new(settings::node_id(values))
+            ..telemetry::Settings::new(shared::node_id(values))
         },
         log,
         TelemetryMetrics::register(&mut registry, store.backend()),
@@ -144,7 +145,8 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         .readiness(readiness)
         .signals(signals)
         .metrics(drains)
-        .observer(publish_to(telemetry))
+        .observer(publish_to(telemetry.clone()))
+        .observer(tell_the_end(telemetry.clone()))
         .drain(Arc::new(Sessions::new(
             keeper,
             stop,
@@ -187,7 +189,11 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
             streams.end(EVENTS_GRACE).await;
             Ok::<(), String>(())
         })
-        .when_ready(move || service::say(format_args!("ready http://{address}")))
+        .when_ready(move || {
+            let version = env!("CARGO_PKG_VERSION").into();
+            telemetry.publish(None, NodeStarted { version });
+            service::say(format_args!("ready http://{address}"));
+        })
         .build()
         .run()
         .await;

@@ -12,6 +12,7 @@ mod subdomains;
 use std::process::ExitCode;
 
 use service::ExitStatus;
+use service::settings::shared::{self, ProcessEnvironment};
 use service::settings::{Invocation, load};
 
 /// What the first argument of the launcher mode is: see `orchestrator::process::launcher`.
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
     if args.peek().is_some_and(|first| first == LAUNCH) {
         return orchestrator::process::launcher::main(args.skip(1));
     }
-    let values = match load(&settings::table(), args, &settings::Real) {
+    let values = match load(&settings::table(), args, &ProcessEnvironment) {
         Ok(Invocation::Run(values)) => values,
         Ok(Invocation::Print(text)) => {
             service::say(text);
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
         }
         Err(mistakes) => return refuse(&mistakes, mistakes.exit_status()),
     };
-    if let Err(error) = settings::logs(&values) {
+    if let Err(error) = shared::set_up_logs(&values) {
         return refuse(&error, ExitStatus::Settings);
     }
     let outcome = service::run(async {

@@ -19,12 +19,12 @@ use orchestrator::{Config, Orchestrator};
 use service::access::{Access, AccessMetrics, Origin, protect};
 use service::http::{HttpMetrics, HttpServer, bind, count_requests};
 use service::settings::shared::{
-    self, ADMIN_LISTEN, API_LISTEN, METRICS_PUBLIC, PUBLIC_URL, TRUSTED_PROXIES,
+    self, ADMIN_LISTEN, API_LISTEN, METRICS_PUBLIC, PUBLIC_URL, ProcessEnvironment, TRUSTED_PROXIES,
 };
 use service::settings::{SettingValue, Values};
-use service::shutdown::{DrainMetrics, ShutdownFact, ShutdownObserver, publish_to};
+use service::shutdown::{DrainMetrics, publish_to, tell_the_end};
 use service::{Admin, ExitStatus, Readiness, Service, Signals, StateLock};
-use telemetry::events::{NodeStarted, NodeStopped};
+use telemetry::events::NodeStarted;
 use telemetry::metrics::CdpMetrics;
 use telemetry::{Telemetry, TelemetryMetrics};
 use tokio::time::Instant;
@@ -66,7 +66,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let lock = StateLock::acquire(&state_dir).map_err(Refused::State)?;
     // Before anything that would have to be cleaned up.
     let signals = Signals::install().map_err(|e| system("signal handlers", &e))?;
-    let node_id = settings::node_id(values);
+    let node_id = shared::node_id(values);
     let mut registry = telemetry::metrics::registry();
 
     let store = event_log::open(values, &state_dir, &node_id).await?;
@@ -221,7 +221,7 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
 
 fn state_dir(values: &Values) -> Result<PathBuf, Refused> {
     let root = nix::unistd::geteuid().is_root();
-    shared::state_dir(values, root, &settings::Real).ok_or_else(|| {
+    shared::state_dir(values, root, &ProcessEnvironment).ok_or_else(|| {
         Refused::System("there is no folder for the state; choose one with STATE_DIR".to_owned())
     })
 }
@@ -257,21 +257,6 @@ fn urls(values: &Values, address: SocketAddr) -> UrlBuilder {
     public
         .and_then(|url| UrlBuilder::public(&url).ok())
         .unwrap_or_else(|| UrlBuilder::of_request(address))
-}
-
-/// The last event of the process: everything has ended and only the closers are left.
-fn tell_the_end(telemetry: Telemetry) -> impl ShutdownObserver {
-    let started = Instant::now();
-    move |fact: &ShutdownFact| match fact {
-        ShutdownFact::Drained { exit, .. } => {
-            let exit_code = exit.code().into();
-            let uptime_ms = started.elapsed().into();
-            telemetry.publish(None, NodeStopped { exit_code, uptime_ms });
-        }
-        ShutdownFact::Started { .. }
-        | ShutdownFact::Progress { .. }
-        | ShutdownFact::Forced { .. } => {}
-    }
 }
 
 async fn not_found(uri: Uri) -> Response {

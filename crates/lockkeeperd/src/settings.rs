@@ -17,8 +17,7 @@ use service::access::{AccessMetrics, AccessSettings};
 use service::settings::shared::{
     self, BODY_LIMIT, CDP_DRAIN_AFTER, CDP_QUIET, SHUTDOWN_DRAIN_TIMEOUT,
 };
-use service::settings::{Environment, Finding, Key, OptionalKey, Size, Table, Values};
-use telemetry::tracing_setup::{Format, InitError};
+use service::settings::{Finding, Key, OptionalKey, Size, Table, Values};
 
 use self::uids::UidRange;
 use crate::event_log;
@@ -30,8 +29,6 @@ const KEPT_MEMORY: u64 = 1 << 30;
 /// Memory that one sandbox is expected to use; an idle browser uses about a quarter of it.
 const EXPECTED_MEMORY: u64 = 256 << 20;
 
-static NODE_ID: OptionalKey<String> =
-    OptionalKey::new("NODE_ID", "the host's name", "Names this node in answers and events.");
 static MAX_SANDBOXES: OptionalKey<u64> = OptionalKey::new(
     "MAX_SANDBOXES",
     "(memory - 1 GiB) / 256 MiB, 1 to 1000",
@@ -148,7 +145,7 @@ static CGROUP: Key<String> = Key::new(
 pub(crate) fn table() -> Table {
     let about = "Runs browser sandboxes on this machine behind one DevTools address each.";
     shared::table("lockkeeperd", env!("CARGO_PKG_VERSION"), about)
-        .group("State", [shared::STATE_DIR.setting(), NODE_ID.setting()])
+        .group("State", [shared::STATE_DIR.setting(), shared::NODE_ID.setting()])
         .group("Event log", event_log::settings())
         .group(
             "Sandboxes",
@@ -248,36 +245,6 @@ fn drain_ends(values: &Values) -> Vec<Finding> {
         return vec![Finding::Warning(text.to_owned())];
     }
     Vec::new()
-}
-
-/// The process's real environment. Only this binary looks at it.
-pub(crate) struct Real;
-
-impl Environment for Real {
-    fn variables(&self) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
-        std::env::vars_os().collect()
-    }
-}
-
-/// Sets logging up.
-///
-/// # Errors
-/// When the filter cannot be read.
-pub(crate) fn logs(values: &Values) -> Result<(), InitError> {
-    let format = match values.find(&shared::LOG_FORMAT).as_deref() {
-        Some("text") => Format::Text,
-        Some("json") => Format::Json,
-        _ => Format::Auto,
-    };
-    telemetry::tracing_setup::init(format, &values.get(&shared::LOG))
-}
-
-/// What names this node.
-pub(crate) fn node_id(values: &Values) -> String {
-    values.find(&NODE_ID).unwrap_or_else(|| {
-        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-        host.filter(|name| !name.is_empty()).unwrap_or_else(|| "local".to_owned())
-    })
 }
 
 /// How long a shutdown lets sessions be before it closes them in their quiet moments; `None`: it

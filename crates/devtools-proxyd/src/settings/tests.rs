@@ -1,7 +1,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use service::settings::{Invocation, Mistakes, load};
+use service::settings::{Environment, Invocation, Mistakes, load};
 use telemetry::words::UpstreamSource;
 
 use super::*;
@@ -78,6 +78,18 @@ fn a_listener_outside_this_machine_needs_a_token() {
     let error = read(&[LOG, open]).expect_err("it is open").to_string();
     assert!(error.contains("API_LISTEN 0.0.0.0:9223") && error.contains("TOKEN"), "{error}");
     assert!(read(&[LOG, open, ("LOCKKEEPER_TOKEN", "secret")]).is_ok());
+}
+
+#[test]
+fn what_is_open_without_a_proxy_is_warned_of() {
+    let open = ("LOCKKEEPER_API_LISTEN", "0.0.0.0:9223");
+    let public = ("LOCKKEEPER_PUBLIC_URL", "https://browser.example.org");
+    let token = ("LOCKKEEPER_TOKEN", "secret");
+    for (setting, warning) in [(open, "without TLS"), (public, "PUBLIC_URL is https")] {
+        let values = read(&[LOG, setting, token]).expect("good settings");
+        assert!(values.warnings().iter().any(|told| told.contains(warning)), "{setting:?}");
+    }
+    assert!(read(&[LOG]).expect("good settings").warnings().is_empty());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use lockkeeper_tests::{Cdp, Ended, Outcome, must};
+use lockkeeper_tests::{Cdp, Ended, NotifySocket, Outcome, Unit, must};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use testkit::procs;
@@ -157,8 +157,53 @@ pub(crate) fn sigterm_closes_every_session_with_1001_and_exits_with_0() -> Outco
         must!(event["data"]["detail"] == "node_drain", "{event}");
     }
     must!(events.of("browser_exited").is_empty(), "the browser did not end: {:?}", events.all());
-    must!(events.of("drain_finished").len() == 1, "{:?}", events.all());
+    for once in ["node_started", "drain_finished", "node_stopped"] {
+        must!(events.of(once).len() == 1, "{once}: {:?}", events.all());
+    }
     must!(browser.is_alive(), "the browser is somebody else's and must go on");
+    Ok(())
+}
+
+pub(crate) fn a_client_that_is_held_hears_of_the_drain_at_once() -> Outcome {
+    let supervisor = Supervisor::new().map_err(text)?;
+    let one = [("LOCKKEEPER_MAX_SESSIONS", "1"), ("LOCKKEEPER_HOLD_MAX", "5min")];
+    let mut sidecar = beside(&supervisor, &one)?;
+    let events = sidecar.events()?;
+    let url = sidecar.ws_base();
+    let open = || {
+        let url = url.clone();
+        std::thread::spawn(move || Cdp::open_with(&url, &[]).err().map(|refused| refused.status()))
+    };
+    // There is one place: when one of them is refused, the other one has it and is held.
+    let clients = [open(), open()];
+    let full = events.wait_count("cdp_refused", 1, PATIENCE)?.remove(0);
+    must!(full["data"]["detail"] == "over_limit", "{full}");
+    sidecar.signal(Signal::SIGTERM);
+    let mut answers = Vec::new();
+    for client in clients {
+        answers.push(client.join().map_err(|_| "the client panicked")?);
+    }
+    answers.sort_unstable();
+    must!(answers == [Some(429), Some(503)], "{answers:?}");
+    let refused = events.wait_count("cdp_refused", 2, PATIENCE)?.remove(1);
+    must!(refused["data"]["detail"] == "node_drain", "{refused}");
+    let status = sidecar.wait_exit(PATIENCE)?;
+    must!(status.code() == Some(0), "{status}; its log:\n{}", sidecar.log());
+    Ok(())
+}
+
+pub(crate) fn the_unit_starts_the_sidecar_and_hears_of_its_start_and_end() -> Outcome {
+    let folder = tempfile::tempdir().map_err(text)?;
+    let systemd = NotifySocket::in_folder(folder.path())?;
+    let unit = Unit::read("devtools-proxyd")?;
+    let options = unit.options(env!("CARGO_BIN_EXE_devtools-proxyd").into())?;
+    // There is no browser, which is no reason not to start.
+    let mut sidecar = options.env("NOTIFY_SOCKET", systemd.path()).start()?;
+    systemd.wait_for("READY=1")?;
+    sidecar.signal(Signal::SIGTERM);
+    systemd.wait_for("STOPPING=1")?;
+    let status = sidecar.wait_exit(PATIENCE)?;
+    must!(status.code() == Some(0), "{status}; its log:\n{}", sidecar.log());
     Ok(())
 }
 

@@ -54,6 +54,8 @@ const ALONE: &[Fact] = facts![
     serves::admin_routes_can_have_a_port_of_their_own,
     serves::the_token_guards_the_browser_and_the_events,
     serves::a_file_of_lines_has_every_event_of_the_process,
+    ends::a_client_that_is_held_hears_of_the_drain_at_once,
+    ends::the_unit_starts_the_sidecar_and_hears_of_its_start_and_end,
     ends::a_port_that_is_taken_is_named_and_nothing_starts,
     ends::every_mistake_in_the_settings_is_named_and_nothing_starts,
 ];
@@ -74,5 +76,6 @@ fn main() {
 
 /// A sidecar on a free port.
 pub(crate) fn sidecar() -> Options {
-    Options::new(env!("CARGO_BIN_EXE_devtools-proxyd"))
+    // A browser may take long to start beside other tests.
+    Options::new(env!("CARGO_BIN_EXE_devtools-proxyd")).env("LOCKKEEPER_HOLD_MAX", "30s")
 }

@@ -2,6 +2,7 @@
 
 mod keys;
 mod sinks;
+mod start;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,10 +17,11 @@ use crate::shutdown::ShutdownSettings;
 pub use keys::{
     ADMIN_LISTEN, ALLOWED_HOSTS, ALLOWED_ORIGINS, ANNOUNCE_DELAY, API_LISTEN, BODY_LIMIT,
     CDP_DRAIN_AFTER, CDP_QUIET, CLOSE_TIMEOUT, FORCE_STOP, FORCE_STOP_TIMEOUT, HEADER_LIMIT,
-    HEADER_TIMEOUT, LOG, LOG_FORMAT, MAX_CONNECTIONS, METRICS_PUBLIC, PUBLIC_URL,
+    HEADER_TIMEOUT, LOG, LOG_FORMAT, MAX_CONNECTIONS, METRICS_PUBLIC, NODE_ID, PUBLIC_URL,
     SHUTDOWN_DRAIN_TIMEOUT, STATE_DIR, TOKEN, TRUSTED_PROXIES,
 };
 pub use sinks::{events, sinks};
+pub use start::{ProcessEnvironment, node_id, set_up_logs};
 
 /// The state folder: the setting, else the system's for root and the user's for everybody else
 /// (`$XDG_STATE_HOME`, `$HOME/.local/state`). `None` when a user has none of them.
@@ -79,15 +81,23 @@ pub fn shutdown() -> [&'static Setting; 5] {
     ]
 }
 
-/// All of the above in groups, with the rule that a listener outside loopback needs a token.
+/// All of the above in groups, with the rules about them.
 pub fn table(program: &'static str, version: &'static str, about: &'static str) -> Table {
-    Table::new(program, version, about)
+    let table = Table::new(program, version, about)
         .group("Listeners", listeners())
         .group("Access", access())
         .group("Logs", logs())
         .group("Events", events())
         .group("Limits", limits())
-        .group("Shutdown", shutdown())
+        .group("Shutdown", shutdown());
+    rules(table)
+}
+
+/// The rules about the settings above, for a table that has some of them in another form: a listener
+/// outside loopback needs a token, and without TLS it and a public `https` address need a proxy.
+#[must_use]
+pub fn rules(table: Table) -> Table {
+    table
         .rule([API_LISTEN.setting(), ADMIN_LISTEN.setting(), TOKEN.setting()], needs_token)
         .rule([PUBLIC_URL.setting(), TRUSTED_PROXIES.setting()], needs_proxy)
 }

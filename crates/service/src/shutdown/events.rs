@@ -1,9 +1,12 @@
 //! The shutdown as telemetry events.
 
 use telemetry::Telemetry;
-use telemetry::events::{DrainFinished, DrainForced, DrainProgress, DrainStarted, Event};
+use telemetry::events::{
+    DrainFinished, DrainForced, DrainProgress, DrainStarted, Event, NodeStopped,
+};
 use telemetry::value::Millis;
 use telemetry::words::{self, DrainTrigger};
+use tokio::time::Instant;
 
 use super::observe::{ShutdownFact, ShutdownObserver, Trigger};
 use super::phases::ForceCause;
@@ -106,5 +109,21 @@ fn cause_word(cause: ForceCause) -> Option<words::ForceCause> {
         ForceCause::Setting => Some(words::ForceCause::Setting),
         ForceCause::Api => Some(words::ForceCause::Api),
         ForceCause::Defect => None,
+    }
+}
+
+/// An observer that publishes the last event of the process, `node_stopped`: everything has ended and
+/// only the closers are left. The uptime counts from this call.
+pub fn tell_the_end(telemetry: Telemetry) -> impl ShutdownObserver {
+    let started = Instant::now();
+    move |fact: &ShutdownFact| match fact {
+        ShutdownFact::Drained { exit, .. } => {
+            let exit_code = exit.code().into();
+            let uptime_ms = started.elapsed().into();
+            telemetry.publish(None, NodeStopped { exit_code, uptime_ms });
+        }
+        ShutdownFact::Started { .. }
+        | ShutdownFact::Progress { .. }
+        | ShutdownFact::Forced { .. } => {}
     }
 }

@@ -20,7 +20,7 @@ mod work;
 mod tests;
 
 pub use closers::{CloserOutcome, CloserReport, console_flushed};
-pub use events::{DrainEvents, publish_to};
+pub use events::{DrainEvents, publish_to, tell_the_end};
 pub use notify::{Notice, Notifier, Systemd};
 pub use observe::{DrainMetrics, ShutdownFact, ShutdownObserver, Trigger};
 pub use phases::{Blocker, DrainPhases, DrainProgress, DrainTotals, Fault, Faults, ForceCause};

@@ -14,6 +14,10 @@ pub static STATE_DIR: OptionalKey<PathBuf> = OptionalKey::new(
     "Where the daemon keeps its files. One process at a time holds it.",
 );
 
+/// The node's name.
+pub static NODE_ID: OptionalKey<String> =
+    OptionalKey::new("NODE_ID", "the host's name", "Names this node in answers and events.");
+
 /// Where the daemon listens.
 pub static API_LISTEN: Key<SocketAddr> = Key::new(
     "API_LISTEN",

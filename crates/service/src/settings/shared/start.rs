@@ -1,0 +1,39 @@
+//! What every daemon does with its settings before anything else.
+
+use std::ffi::OsString;
+
+use telemetry::tracing_setup::{self, Format, InitError};
+
+use super::{LOG, LOG_FORMAT, NODE_ID};
+use crate::settings::{Environment, Values};
+
+/// The real environment of the process. For `main`; everything else takes an [`Environment`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProcessEnvironment;
+
+impl Environment for ProcessEnvironment {
+    fn variables(&self) -> Vec<(OsString, OsString)> {
+        std::env::vars_os().collect()
+    }
+}
+
+/// Sets logging up, once in a process.
+///
+/// # Errors
+/// When the filter cannot be read.
+pub fn set_up_logs(values: &Values) -> Result<(), InitError> {
+    let format = match values.find(&LOG_FORMAT).as_deref() {
+        Some("text") => Format::Text,
+        Some("json") => Format::Json,
+        Some(_) | None => Format::Auto,
+    };
+    tracing_setup::init(format, &values.get(&LOG))
+}
+
+/// What names this node: the setting, else the host's name.
+pub fn node_id(values: &Values) -> String {
+    values.find(&NODE_ID).unwrap_or_else(|| {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        if host.is_empty() { "local".to_owned() } else { host }
+    })
+}
