@@ -70,13 +70,12 @@ fn take(run: &Run) -> Result<Vec<Figure>> {
             break "the number asked for with --max";
         }
     };
-    crate::progress::note(&format!("{} sandboxes; the limit was {limit}", sockets.len()));
     let (first, last) = (&looks[0], &looks[looks.len() - 1]);
     let count = last.sandboxes as f64;
-    let case = format!("{} idle sandboxes, ended by {limit}", last.sandboxes);
+    let case = format!("{} idle sandboxes", last.sandboxes);
     let cpu = run.sample(|| idle_cpu(&daemon))?;
     let mut figures = vec![
-        run.figure(&case, "sandboxes", "", count),
+        run.figure(format!("the limit was {limit}"), "sandboxes", "", count),
         run.figure(&case, "memory per sandbox", "MiB", last.browsers / count),
         run.figure(&case, "sandboxes per GiB", "", 1024.0 * count / last.browsers),
         run.figure(&case, "CPU of all browsers", "% of a core", cpu.browsers),
@@ -154,16 +153,13 @@ struct Cpu {
 
 /// Processor use while nobody asks for anything, in per cent of one core.
 fn idle_cpu(daemon: &Daemon) -> Result<Cpu> {
-    let ticks = || -> BTreeMap<i32, f64> {
-        let family = procs::descendants(daemon.pid()).into_iter().map(|p| p.pid);
-        family.chain([daemon.pid()]).filter_map(|pid| Some((pid, nanos(pid)?))).collect()
-    };
-    let (from, before) = (Instant::now(), ticks());
+    let (from, before) = (Instant::now(), threads(daemon.pid()));
     thread::sleep(IDLE);
-    let (after, wall) = (ticks(), from.elapsed().as_nanos() as f64);
+    let (after, wall) = (threads(daemon.pid()), from.elapsed().as_nanos() as f64);
     let mut cpu = Cpu { browsers: 0.0, daemon: 0.0 };
-    for (pid, now) in after {
-        let share = 100.0 * (now - before.get(&pid).copied().unwrap_or(0.0)) / wall;
+    // A thread that began meanwhile began at nothing; what one used that has ended is not known.
+    for ((pid, thread), now) in after {
+        let share = 100.0 * (now - before.get(&(pid, thread)).copied().unwrap_or(0.0)) / wall;
         if pid == daemon.pid() {
             cpu.daemon += share;
         } else {
@@ -173,46 +169,45 @@ fn idle_cpu(daemon: &Daemon) -> Result<Cpu> {
     Ok(cpu)
 }
 
-/// Nanoseconds on a processor of all threads of a process.
-fn nanos(pid: i32) -> Option<f64> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    let of = |task: fs::DirEntry| {
+/// Nanoseconds on a processor of each thread of the daemon and of all below it, by process and
+/// thread.
+fn threads(daemon: i32) -> BTreeMap<(i32, i32), f64> {
+    let family = procs::descendants(daemon).into_iter().map(|p| p.pid).chain([daemon]);
+    let tasks = family.flat_map(|pid| {
+        let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+        entries.filter_map(move |entry| Some((pid, entry.ok()?)))
+    });
+    let used = tasks.filter_map(|(pid, task)| {
         let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<f64>().ok()
-    };
-    Some(tasks.filter_map(|task| of(task.ok()?)).sum())
+        let thread = task.file_name().to_str()?.parse().ok()?;
+        Some(((pid, thread), text.split_whitespace().next()?.parse().ok()?))
+    });
+    used.collect()
 }
 
 /// KiB of the daemon for each open and idle session, spread over the sandboxes.
 fn per_session(daemon: &Daemon, sockets: &[String]) -> Result<f64> {
-    let open = |_| -> Result<Vec<Cdp>> {
-        sockets
-            .iter()
-            .cycle()
-            .take(OPEN)
-            .map(|url| Cdp::open(url).map_err(|e| anyhow!(e)))
-            .collect()
+    let open = || -> Result<Vec<Cdp>> {
+        let urls = sockets.iter().cycle().take(OPEN);
+        urls.map(|url| Cdp::open(url).map_err(|e| anyhow!(e))).collect()
     };
-    // What the first sessions make the daemon keep for all later ones does not count.
-    drop(open(()));
-    let before = memory(daemon)?;
-    let held = open(())?;
-    let after = memory(daemon)?;
-    drop(held);
-    Ok((after - before).max(0.0) * 1024.0 / OPEN as f64)
+    each(daemon, open)
 }
 
 /// KiB of the daemon for each reader that follows the events.
 fn per_reader(daemon: &Daemon) -> Result<f64> {
-    let open = || -> Result<Vec<_>> {
-        (0..OPEN).map(|_| daemon.events().map_err(|e| anyhow!(e))).collect()
-    };
-    drop(open());
+    each(daemon, || (0..OPEN).map(|_| daemon.events().map_err(|e| anyhow!(e))).collect())
+}
+
+/// KiB of the daemon for each of [`OPEN`] things. As many are open already, so that what the first
+/// ones make it keep does not count, and nothing that was given back is used again.
+fn each<T>(daemon: &Daemon, open: impl Fn() -> Result<Vec<T>>) -> Result<f64> {
+    let first = open()?;
     let before = memory(daemon)?;
     let held = open()?;
-    let after = memory(daemon)?;
-    drop(held);
-    Ok((after - before).max(0.0) * 1024.0 / OPEN as f64)
+    let grown = memory(daemon)? - before;
+    drop((first, held));
+    Ok(grown.max(0.0) * 1024.0 / OPEN as f64)
 }
 
 /// The chart beside the page, and the numbers it is drawn from.

@@ -40,8 +40,8 @@ impl Watch {
     /// When `/proc` cannot be read.
     pub(crate) fn others(&self) -> Result<f64> {
         let now = Self::start()?;
-        let others =
-            (now.machine - self.machine).saturating_sub(now.ours.saturating_sub(self.ours));
+        let ours = now.ours.saturating_sub(self.ours);
+        let others = now.machine.saturating_sub(self.machine).saturating_sub(ours);
         let seconds = (now.at - self.at).as_secs_f64();
         Ok(others as f64 / TICKS_A_SECOND / seconds.max(1.0 / TICKS_A_SECOND))
     }

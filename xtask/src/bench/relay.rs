@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::Bench;
 use super::figure::{Figure, Goal};
 use super::run::Run;
-use crate::setup;
+use crate::{progress, setup};
 
 /// This bench.
 pub(super) const BENCH: Bench = Bench {
@@ -78,6 +78,7 @@ fn take(run: &Run) -> Result<Vec<Figure>> {
     peers.extend(setup::proxies()?.iter().map(|(name, path)| format!("{name}={}", path.display())));
     let mut figures = Vec::new();
     for (size, connections, goal) in CASES {
+        progress::note(&format!("{} x {connections}", bytes(size)));
         let mut load = Load::start(&program, size, &peers)?;
         load_case(run, &mut load, (size, connections, goal), &mut figures)?;
     }

@@ -26,7 +26,7 @@ const STARTS: usize = 11;
 /// What a team that takes one of the small libraries must not have to compile.
 const HEAVY: [&str; 3] = ["axum", "tonic", "rusqlite"];
 /// Those libraries.
-const LIGHT: [&str; 4] = ["draingate", "wsproxy", "upstream", "between-run-listener"];
+const LIGHT: [&str; 3] = ["draingate", "upstream", "wsproxy"];
 
 fn take(run: &Run) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
@@ -64,9 +64,7 @@ fn start(run: &Run, name: &str, path: &Path) -> Result<Option<Figure>> {
     let options = match name {
         "lockkeeperd" => Options::new(path),
         // Nobody listens there; it is ready to take clients all the same.
-        "devtools-proxyd" => {
-            Options::new(path).env("LOCKKEEPER_BROWSER_ADDRESS", "http://127.0.0.1:9")
-        }
+        "devtools-proxyd" => Options::new(path).env("LOCKKEEPER_BROWSER_ADDRESS", "127.0.0.1:9"),
         _ => return Ok(None),
     };
     let once = || -> Result<f64> {
