@@ -89,12 +89,12 @@ impl Engine {
         let unknown = ProfileError::Unknown(profile.to_string());
         let engine = Arc::clone(self);
         let kept = blocking(move || {
-            match fs::rename(&made.profile, &place) {
-                Ok(()) => {}
-                // It was kept before, and the instance ran on it.
-                Err(e) if e.kind() == io::ErrorKind::NotFound && place.is_dir() => {}
-                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(e) => return Err(e),
+            // One that was kept before stands there already, and the instance ran on it.
+            if !place.is_dir() {
+                match fs::rename(&made.profile, &place) {
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                    other => other?,
+                }
             }
             SandboxDirs { profile: place.clone(), ..made }.clear_locks()?;
             shut(&place)?;
