@@ -7,28 +7,27 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use draingate::{Gate, Keeper, OwnedPass};
-use eventlog::{
-    AppendError, Batch, Durability, LogName, LogOptions, OpenError, ReadError, ReadLimit,
-    Retention, Store, StoreError, micros,
-};
+use eventlog::{Durability, LogOptions, Retention, Store, micros};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Session;
-use super::names::{log_of, settings_of};
-use super::settings::{Checked, Kept, Settings};
-use crate::http::{Blocked, Client};
+use super::names::log_of;
+use super::settings::Checked;
+use crate::http::Client;
 use crate::registry::{self, Ensured, Pin, Registry, ShutdownReport};
 use crate::sse::{Budget, Limits};
 use crate::{SessionKey, listener};
 
+mod error;
+mod held;
+mod kept;
 mod post;
 
+pub use error::SessionsError;
+pub use held::Held;
 pub use post::{Accepted, PostError, RunInput};
-
-/// A time that never comes.
-const EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// What all sessions have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,42 +54,6 @@ impl Default for Options {
     }
 }
 
-/// A session and what it was told to be.
-pub struct Held {
-    /// The session.
-    pub session: Session,
-    settings: Mutex<Checked>,
-    stopped: AtomicBool,
-    /// What its runner can do, and when it said so.
-    capabilities: Mutex<Option<(Instant, Bytes)>>,
-}
-
-impl Held {
-    pub(crate) fn capabilities(&self) -> Option<(Instant, Bytes)> {
-        self.capabilities.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(crate) fn set_capabilities(&self, at: Instant, body: Bytes) {
-        *self.capabilities.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, body));
-    }
-
-    /// What it was told to be.
-    pub fn settings(&self) -> Checked {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Whether a finished run has stopped it.
-    pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
-    }
-
-    /// Its thread, or the name that stands for it before there is one.
-    pub fn thread(&self) -> String {
-        let thread = self.session.snapshot().thread;
-        thread.unwrap_or_else(|| self.session.key().session().to_owned())
-    }
-}
-
 /// What became of settings that were put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
@@ -98,40 +61,6 @@ pub enum Put {
     Created,
     /// It had other settings, or the same.
     Kept,
-}
-
-/// Why an operation on sessions failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SessionsError {
-    /// The process is ending.
-    #[error("the gateway is draining: ask another one, or again later")]
-    Draining,
-    /// The runner's address is not allowed.
-    #[error("runner_url: {0}")]
-    Blocked(#[from] Blocked),
-    /// A log was not opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// A log was not written.
-    #[error(transparent)]
-    Append(#[from] AppendError),
-    /// A log was not read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// A log was not deleted.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl SessionsError {
-    /// A stable word for answers and metric labels.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Draining => "draining",
-            Self::Blocked(_) => "url_blocked",
-            Self::Open(_) | Self::Append(_) | Self::Read(_) | Self::Store(_) => "log_unavailable",
-        }
-    }
 }
 
 /// All sessions of a process. It has one owner, who drains it and shuts it down.
@@ -437,56 +366,7 @@ impl Sessions {
         self.registry.cancel(key).await;
     }
 
-    async fn keep(
-        &self,
-        key: &SessionKey,
-        settings: Option<&Settings>,
-        stopped: bool,
-    ) -> Result<(), SessionsError> {
-        let log = self.store.open(&settings_of(key.project()), settings_log()).await?;
-        let (project, session) = (key.project().to_owned(), key.session().to_owned());
-        let kept = Kept { project, session, settings: settings.cloned(), stopped };
-        let line = serde_json::to_vec(&kept).unwrap_or_default();
-        let batch = Batch::one(micros(SystemTime::now()), line);
-        let batch = batch.map_err(|_| AppendError::TooLarge { bytes: 0, limit: 0 })?;
-        log.append(batch).await?;
-        Ok(())
-    }
-
-    /// The last settings of each session.
-    async fn stored(&self) -> Result<Vec<Kept>, SessionsError> {
-        let mut last = BTreeMap::new();
-        let names = self.store.list().await?;
-        for name in names.iter().filter(|name| is_settings(name)) {
-            let log = self.store.open(name, settings_log()).await?;
-            let mut next = log.status().first;
-            loop {
-                let page = log.read_from(next, ReadLimit::default()).await?;
-                next = page.next;
-                for record in &page.records {
-                    if let Ok(kept) = serde_json::from_slice::<Kept>(&record.payload) {
-                        last.insert((kept.project.clone(), kept.session.clone()), kept);
-                    }
-                }
-                if page.records.is_empty() && next >= page.head {
-                    break;
-                }
-            }
-        }
-        Ok(last.into_values().collect())
-    }
-
     fn pass(&self) -> Result<OwnedPass, SessionsError> {
         self.gate.enter_owned().map_err(|_| SessionsError::Draining)
     }
-}
-
-fn is_settings(name: &LogName) -> bool {
-    name.as_str().starts_with("settings.") || name.as_str().starts_with("settings-")
-}
-
-/// Settings are few and must not be dropped.
-fn settings_log() -> LogOptions {
-    let retention = Retention { max_bytes: u64::MAX / 4, max_age: EVER };
-    LogOptions { retention, durability: Durability::Power }
 }
