@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use lockkeeper_api::{
-    CreateRequest, DrainReport, DrainRequest, ErrorBody, NodeInfo, Reason, SandboxEvent,
-    SandboxList, SandboxState, SandboxView, StatusRequest, UpdateRequest,
+    CreateRequest, DrainReport, DrainRequest, ErrorBody, NodeInfo, OperationRequest, Reason,
+    SandboxEvent, SandboxList, SandboxState, SandboxView, StatusRequest, UpdateRequest,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -48,7 +48,7 @@ struct Operation {
 const ID: &str = "/v1/sandboxes/{id}";
 
 /// Every operation. A test holds it against the routes.
-fn operations() -> [Operation; 11] {
+fn operations() -> Vec<Operation> {
     let new = |at, id, summary, answer| Operation {
         at,
         id,
@@ -59,7 +59,7 @@ fn operations() -> [Operation; 11] {
     };
     let view: Answer = Answer::Json("200", of::<SandboxView>);
     let info: Answer = Answer::Json("200", of::<NodeInfo>);
-    [
+    vec![
         Operation {
             body: Some(of::<CreateRequest>),
             ..new(
@@ -98,6 +98,24 @@ fn operations() -> [Operation; 11] {
                 ("delete", ID),
                 "deleteSandbox",
                 "Ends a sandbox. Any number of calls succeed. With `wait=accepted` the status is 202.",
+                view,
+            )
+        },
+        Operation {
+            body: Some(of::<OperationRequest>),
+            ..new(
+                ("post", "/v1/sandboxes/{id}/pause"),
+                "pauseSandbox",
+                "Parks a sandbox: its profile is kept, its processes end.",
+                view,
+            )
+        },
+        Operation {
+            body: Some(of::<OperationRequest>),
+            ..new(
+                ("post", "/v1/sandboxes/{id}/resume"),
+                "resumeSandbox",
+                "Brings a parked sandbox back, and answers once its browser does.",
                 view,
             )
         },

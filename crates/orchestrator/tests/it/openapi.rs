@@ -6,7 +6,9 @@ use axum::Router;
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
-use lockkeeper_api::{CreateRequest, DrainRequest, Reason, StatusRequest, UpdateRequest};
+use lockkeeper_api::{
+    CreateRequest, DrainRequest, OperationRequest, Reason, StatusRequest, UpdateRequest,
+};
 use orchestrator::urls::UrlBuilder;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -80,6 +82,8 @@ async fn real_answers_fit_their_schemas_member_by_member() {
         ("get", "/v1/sandboxes/events", "/v1/sandboxes/events", ""),
         ("get", "/v1/sandboxes/{id}", "/v1/sandboxes/a", ""),
         ("patch", "/v1/sandboxes/{id}", "/v1/sandboxes/a", r#"{"ttl": "2h"}"#),
+        ("post", "/v1/sandboxes/{id}/pause", "/v1/sandboxes/a/pause", ""),
+        ("post", "/v1/sandboxes/{id}/resume", "/v1/sandboxes/a/resume", "{}"),
         ("delete", "/v1/sandboxes/{id}", "/v1/sandboxes/a?wait=accepted", ""),
         ("delete", "/v1/sandboxes/{id}", "/v1/sandboxes/a", ""),
         ("get", "/v1/sandboxes/{id}", "/v1/sandboxes/a", ""),
@@ -184,6 +188,7 @@ async fn the_document_has_every_field_of_a_request_and_every_reason() {
         ("UpdateRequest", UpdateRequest::FIELDS),
         ("StatusRequest", StatusRequest::FIELDS),
         ("DrainRequest", DrainRequest::FIELDS),
+        ("OperationRequest", OperationRequest::FIELDS),
     ];
     for (name, fields) in requests {
         let properties = schemas[name]["properties"].as_object().unwrap();
