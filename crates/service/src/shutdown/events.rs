@@ -23,21 +23,17 @@ pub fn publish_to(telemetry: Telemetry) -> impl ShutdownObserver {
 }
 
 /// Pure: turns the facts of one shutdown into events.
-///
-/// The catalogue has no word for a shutdown that a failed service began, nor for an end that is forced
-/// because a wait broke. Those events are left out rather than given another's word; the log and the
-/// exit code have them.
 #[derive(Debug, Default)]
 pub struct DrainEvents {
     began: Option<(DrainTrigger, Option<Millis>)>,
 }
 
 impl DrainEvents {
-    /// The event of a fact, if there is one.
+    /// The event of a fact; none of progress before the start.
     pub fn event(&mut self, fact: &ShutdownFact) -> Option<Event> {
         match fact {
             ShutdownFact::Started { trigger, drain, step, progress, .. } => {
-                let (trigger, deadline_ms) = (trigger_word(*trigger)?, drain.map(Millis::from));
+                let (trigger, deadline_ms) = (trigger_word(*trigger), drain.map(Millis::from));
                 self.began = Some((trigger, deadline_ms));
                 let event = DrainStarted {
                     trigger,
@@ -69,7 +65,7 @@ impl DrainEvents {
             }
             ShutdownFact::Forced { cause, elapsed, progress } => {
                 let event = DrainForced {
-                    cause: cause_word(*cause)?,
+                    cause: cause_word(*cause),
                     elapsed_ms: (*elapsed).into(),
                     live: progress.live,
                     starting: progress.starting,
@@ -94,21 +90,21 @@ impl DrainEvents {
     }
 }
 
-fn trigger_word(trigger: Trigger) -> Option<DrainTrigger> {
+fn trigger_word(trigger: Trigger) -> DrainTrigger {
     match trigger {
-        Trigger::Signal => Some(DrainTrigger::Signal),
-        Trigger::Api => Some(DrainTrigger::Api),
-        Trigger::Failure { .. } => None,
+        Trigger::Signal => DrainTrigger::Signal,
+        Trigger::Api => DrainTrigger::Api,
+        Trigger::Failure { .. } => DrainTrigger::Failure,
     }
 }
 
-fn cause_word(cause: ForceCause) -> Option<words::ForceCause> {
+fn cause_word(cause: ForceCause) -> words::ForceCause {
     match cause {
-        ForceCause::Deadline => Some(words::ForceCause::Deadline),
-        ForceCause::SecondSignal => Some(words::ForceCause::SecondSignal),
-        ForceCause::Setting => Some(words::ForceCause::Setting),
-        ForceCause::Api => Some(words::ForceCause::Api),
-        ForceCause::Defect => None,
+        ForceCause::Deadline => words::ForceCause::Deadline,
+        ForceCause::SecondSignal => words::ForceCause::SecondSignal,
+        ForceCause::Setting => words::ForceCause::Setting,
+        ForceCause::Api => words::ForceCause::Api,
+        ForceCause::Defect => words::ForceCause::Defect,
     }
 }
 

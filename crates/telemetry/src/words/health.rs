@@ -87,6 +87,8 @@ words! {
         Setting = "setting",
         /// A call of the API.
         Api = "api",
+        /// A wait of the drain broke: a mistake of ours.
+        Defect = "defect",
     }
 
     /// How a drain ended.

@@ -51,8 +51,23 @@ fn each_fact_is_one_event_with_its_counts() {
 }
 
 #[test]
-fn what_the_catalogue_has_no_word_for_is_left_out_not_renamed() {
+fn a_failure_and_a_defect_have_words_of_their_own() {
     let mut events = DrainEvents::default();
-    assert_eq!(events.event(&started(Trigger::Failure { name: "edge" })), None);
-    assert_eq!(events.event(&forced(ForceCause::Defect)), None);
+    let failed = events.event(&started(Trigger::Failure { name: "edge" }));
+    let Some(Event::DrainStarted(event)) = failed else { panic!("no start") };
+    assert_eq!(event.trigger, words::DrainTrigger::Failure);
+    let Some(Event::DrainForced(event)) = events.event(&forced(ForceCause::Defect)) else {
+        panic!("not forced");
+    };
+    assert_eq!(event.cause, words::ForceCause::Defect);
+}
+
+#[test]
+fn progress_before_a_start_is_no_event() {
+    let fact = ShutdownFact::Progress {
+        step: Step::WaitLive,
+        elapsed: secs(5),
+        progress: DrainProgress::default(),
+    };
+    assert_eq!(DrainEvents::default().event(&fact), None);
 }
