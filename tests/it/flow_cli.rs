@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 crate::facts! {
     a_sandbox_is_made_used_listed_and_ended_from_the_command_line,
+    a_sandbox_is_parked_and_brought_back_from_the_command_line,
     refusals_say_what_to_do_and_exit_with_their_own_code,
     a_drain_is_begun_and_undone_from_the_command_line,
     events_go_on_over_a_restart_of_the_node,
@@ -79,6 +80,25 @@ fn a_sandbox_is_made_used_listed_and_ended_from_the_command_line() -> Outcome {
     must!(all.contains("stopped (request)"), "{all}");
     let why = done(&base, &["get", "a"])?;
     must!(why.lines().any(|l| l.starts_with("reason") && l.ends_with("request")), "{why}");
+    Ok(())
+}
+
+fn a_sandbox_is_parked_and_brought_back_from_the_command_line() -> Outcome {
+    let mut daemon = daemon().start()?;
+    let base = daemon.base().to_owned();
+    let made = daemon.create(&json!({ "id": "a" }))?;
+    let first = made["lifecycle_id"].as_str().unwrap_or_default();
+    let parked = done(&base, &["pause", "a"])?;
+    must!(parked == "a  paused\n", "{parked:?}");
+    let listed = done(&base, &["ls"])?;
+    must!(listed.lines().any(|l| l.starts_with("a ") && l.contains("paused")), "{listed}");
+    let shown = done(&base, &["get", "a"])?;
+    must!(shown.lines().any(|l| l.starts_with("parked ")), "{shown}");
+    let back = done_json(&base, &["resume", "a"])?;
+    daemon.remember();
+    must!(back["state"] == "running" && back["id"] == "a", "{back}");
+    let old = run(&base, &["pause", "a", "--lifecycle-id", first])?;
+    must!(old.status.code() == Some(1), "an incarnation that is gone was parked: {old:?}");
     Ok(())
 }
 

@@ -81,6 +81,10 @@ pub(crate) enum Command {
     /// End sandboxes.
     #[command(visible_alias = "delete")]
     Rm(Remove),
+    /// Park a sandbox: its profile is kept, its processes end.
+    Pause(Operation),
+    /// Bring a parked sandbox back.
+    Resume(Operation),
     /// Show events as they happen; after a break it goes on where it was.
     Events(Events),
     /// Show the node.
@@ -185,6 +189,16 @@ pub(crate) struct Remove {
     #[arg(value_parser = ["accepted", "stopped", "cleaned"])]
     pub(crate) wait: String,
     /// End only this incarnation.
+    #[arg(long, value_name = "ID")]
+    pub(crate) lifecycle_id: Option<String>,
+}
+
+/// Which sandbox to park or to bring back.
+#[derive(Debug, Args)]
+pub(crate) struct Operation {
+    /// The sandbox.
+    pub(crate) id: String,
+    /// Only this incarnation.
     #[arg(long, value_name = "ID")]
     pub(crate) lifecycle_id: Option<String>,
 }

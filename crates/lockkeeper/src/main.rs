@@ -53,6 +53,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Ls(list) => sandboxes::list(&connect()?, &mut output, &list),
         Command::Get { id } => sandboxes::get(&connect()?, &mut output, &id),
         Command::Rm(remove) => sandboxes::remove(&connect()?, &mut output, &remove, waits),
+        Command::Pause(pause) => sandboxes::pause(&connect()?, &mut output, &pause, waits),
+        Command::Resume(resume) => sandboxes::resume(&connect()?, &mut output, &resume, waits),
         Command::Events(events) => events::follow(&connect()?, &mut output, &events),
         Command::Info => nodes::info(&connect()?, &mut output),
         Command::Drain(drain) => nodes::drain(&connect()?, &mut output, &drain, waits),

@@ -1,12 +1,14 @@
-//! `create`, `ls`, `get`, `rm`.
+//! `create`, `ls`, `get`, `pause`, `resume`, `rm`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use lockkeeper_api::{CreateRequest, SandboxEvent, SandboxList, SandboxState, SandboxView};
+use lockkeeper_api::{
+    CreateRequest, OperationRequest, SandboxEvent, SandboxList, SandboxState, SandboxView,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::args::{Create, List, Pair, Remove};
+use crate::args::{Create, List, Operation, Pair, Remove};
 use crate::client::Node;
 use crate::events::tail;
 use crate::failure::Failure;
@@ -146,6 +148,44 @@ pub(crate) fn get(node: &Node, output: &mut Output, id: &str) -> Result<(), Fail
         return output.json(&answer);
     }
     output.list(&facts(&typed(node, answer)?))
+}
+
+pub(crate) fn pause(
+    node: &Node,
+    output: &mut Output,
+    pause: &Operation,
+    waits: bool,
+) -> Result<(), Failure> {
+    let wait = Progress::start(format!("parking {}", pause.id), waits);
+    let answer = operation(node, pause, "pause");
+    drop(wait);
+    let answer = answer?;
+    if output.is_json() {
+        return output.json(&answer);
+    }
+    let view: SandboxView = typed(node, answer)?;
+    output.line(&format!("{}  {}", view.id, view.state.as_str()))
+}
+
+pub(crate) fn resume(
+    node: &Node,
+    output: &mut Output,
+    resume: &Operation,
+    waits: bool,
+) -> Result<(), Failure> {
+    let wait = Progress::start(format!("bringing {} back", resume.id), waits);
+    let answer = operation(node, resume, "resume");
+    drop(wait);
+    let answer = answer?;
+    if output.is_json() {
+        return output.json(&answer);
+    }
+    output.list(&facts(&typed(node, answer)?))
+}
+
+fn operation(node: &Node, operation: &Operation, verb: &str) -> Result<Value, Failure> {
+    let request = OperationRequest { lifecycle_id: operation.lifecycle_id.clone() };
+    node.post(&format!("{}/{verb}", Node::sandbox(&operation.id)), &request)
 }
 
 /// All that is known of a sandbox, what is needed most first.
