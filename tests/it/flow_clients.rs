@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use lockkeeper_tests::{Outcome, daemon, must, node};
+use nix::sys::signal::Signal;
 use serde_json::json;
 use testkit::daemon::Daemon;
 
 crate::facts! {
     playwright_drives_a_sandbox_over_http_and_ws,
     puppeteer_24_and_25_drive_a_sandbox_over_ws,
+    each_client_connects_again_to_the_same_url_after_a_crash,
     a_message_of_twenty_mebibytes_passes,
     quick_connect_makes_a_sandbox_for_the_life_of_the_socket,
 }
@@ -17,7 +19,7 @@ const CLIENT: Duration = Duration::from_secs(60);
 
 fn finish(mut daemon: Daemon) -> Outcome {
     daemon.remember();
-    daemon.signal(nix::sys::signal::Signal::SIGTERM);
+    daemon.signal(Signal::SIGTERM);
     let status = daemon.wait_exit(Duration::from_secs(20))?;
     must!(status.success(), "the daemon ended with {status}:\n{}", daemon.log());
     daemon.assert_nothing_left(Duration::from_secs(2))
@@ -57,6 +59,40 @@ fn puppeteer_24_and_25_drive_a_sandbox_over_ws() -> Outcome {
     }
     let id = sandbox["id"].as_str().unwrap_or_default();
     daemon.call("DELETE", &format!("/v1/sandboxes/{id}"), None)?;
+    finish(daemon)
+}
+
+fn each_client_connects_again_to_the_same_url_after_a_crash() -> Outcome {
+    let mut daemon = daemon().start()?;
+    let sandbox = daemon.create(&json!({ "id": "crashing", "flavour": "chromium" }))?;
+    let http = sandbox["cdp_url"].as_str().unwrap_or_default().to_owned();
+    let ws = sandbox["ws_url"].as_str().unwrap_or_default().to_owned();
+    let events = daemon.events()?;
+    let clients: [(&str, &[&str]); 3] = [
+        ("playwright.mjs", &["drive", &http]),
+        ("puppeteer.mjs", &["24", "ws", &ws]),
+        ("puppeteer.mjs", &["25", "ws", &ws]),
+    ];
+    for (crashes, (script, arguments)) in clients.into_iter().enumerate() {
+        let drive = || -> Outcome {
+            let lines = node(script, arguments)?.finish(CLIENT)?;
+            must!(lines.iter().any(|l| l["step"] == "screenshot"), "{arguments:?}: {lines:?}");
+            Ok(())
+        };
+        drive()?;
+        let started = events.wait_count("browser_started", crashes + 1, CLIENT)?;
+        let pid = started[crashes]["data"]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+        let pid = pid.ok_or_else(|| format!("no pid in {}", started[crashes]))?;
+        daemon.remember();
+        let killed = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
+        killed.map_err(|e| e.to_string())?;
+        events.wait_count("browser_exited", crashes + 1, CLIENT)?;
+        drive()?;
+    }
+    let connects = events.of("cdp_connect");
+    let generations: Vec<_> = connects.iter().map(|e| e["data"]["generation"].clone()).collect();
+    must!(generations == [1, 2, 2, 3, 3, 4], "they came to {generations:?}");
+    daemon.call("DELETE", "/v1/sandboxes/crashing", None)?;
     finish(daemon)
 }
 
