@@ -23,6 +23,7 @@ mod flow_park;
 mod flow_pool;
 mod flow_readers;
 mod flow_rest;
+mod flow_restart;
 mod flow_security;
 mod flow_templates;
 
@@ -62,6 +63,7 @@ fn main() {
         ("flow_pool", flow_pool::FACTS),
         ("flow_readers", flow_readers::FACTS),
         ("flow_rest", flow_rest::FACTS),
+        ("flow_restart", flow_restart::FACTS),
         ("flow_security", flow_security::FACTS),
         ("flow_templates", flow_templates::FACTS),
     ];

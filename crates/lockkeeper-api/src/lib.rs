@@ -18,8 +18,8 @@ pub use node::{
 pub use policies::{DrainPolicy, ExpirePolicy, OperationRequest};
 pub use reason::{GrpcCode, Reason, Retry};
 pub use sandbox::{
-    BrowserView, CreateRequest, DeleteWait, ExitPolicy, PhaseTimes, SandboxList, SandboxState,
-    SandboxView, UpdateRequest, label_mistake,
+    BrowserView, CreateRequest, DeleteWait, ExitPolicy, PhaseTimes, RestartRequest, SandboxList,
+    SandboxState, SandboxView, UpdateRequest, label_mistake,
 };
 pub use time_span::{TimeSpan, TimeSpanError};
 pub use watch::SandboxEvent;

@@ -81,6 +81,8 @@ pub struct Browsers {
     gone: bool,
     /// The upstream has been told that nobody starts it again.
     given_up: bool,
+    /// Another browser was asked for in place of the newest one.
+    requested: bool,
     record: BrowserRecord,
 }
 
@@ -143,6 +145,12 @@ impl Browsers {
                     }));
                 }
             }
+            DriverEvent::RestartRequested { generation } => {
+                if generation == self.newest && !self.has_ended(generation) {
+                    self.requested = true;
+                    told.push(Told::Fact(Fact::RestartRequested));
+                }
+            }
             DriverEvent::BrowserExited { generation, cause, expected, uptime, relaunch_in } => {
                 if self.last_end.is_some_and(|end| generation <= end.generation) {
                     return told;
@@ -150,7 +158,11 @@ impl Browsers {
                 if generation > self.newest {
                     self.starting(generation, &mut told);
                 }
-                self.last_end = Some(End { generation, cause, at: now, sessions });
+                // Its end was wanted: that is its cause, whatever signal did it.
+                let wanted = self.requested && generation == self.newest;
+                let why = if wanted { Cause::RestartRequested } else { cause };
+                self.requested &= !wanted;
+                self.last_end = Some(End { generation, cause: why, at: now, sessions });
                 self.record.crashes += u64::from(!expected);
                 if generation == self.newest {
                     self.ready = false;

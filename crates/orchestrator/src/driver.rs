@@ -15,8 +15,12 @@ use tokio_util::sync::CancellationToken;
 use upstream::{Cause, WsUrl};
 
 mod keeping;
+mod limits;
+mod restart;
 
 pub use keeping::{Closed, Kept, ProfileError, ProfileId, Room};
+pub use limits::LaunchLimits;
+pub use restart::{ProbeError, RestartChange, RestartError};
 
 /// A boxed future, so that `Driver` stays object safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -98,17 +102,6 @@ pub struct LaunchSpec {
     pub crash_window: Duration,
 }
 
-/// What one instance may use; what is absent is as the driver was told at its start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LaunchLimits {
-    /// Bytes of memory.
-    pub memory: Option<u64>,
-    /// Processes and threads.
-    pub pids: Option<u32>,
-    /// Processor time, in thousandths of one core.
-    pub cpu: Option<u32>,
-}
-
 /// What follows when a browser ends that nobody told to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -139,6 +132,11 @@ pub enum DriverEvent {
         pid: Option<u32>,
         /// From spawn to that answer.
         start_time: Duration,
+    },
+    /// It is about to be stopped, because somebody asked for another one.
+    RestartRequested {
+        /// Its number.
+        generation: u64,
     },
     /// It ended.
     BrowserExited {
@@ -256,11 +254,6 @@ pub enum StartError {
     Cancelled,
 }
 
-/// Why a browser does not answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the browser does not answer: {0}")]
-pub struct ProbeError(pub String);
-
 /// Why what an earlier daemon left could not be cleared. An unreadable list is an error, never an empty one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("what an earlier daemon left could not be read: {0}")]
@@ -301,6 +294,23 @@ pub trait Driver: Send + Sync + 'static {
     /// Kills every process of the instance and returns when they are dead, within two seconds and
     /// independent of a `stop` that hangs. Removes nothing. Idempotent.
     fn kill(&self, instance: LifecycleId) -> BoxFuture<'_, ()>;
+
+    /// Starts another browser in place of the one that runs, on the same profile, and returns its
+    /// generation when it has answered. If it does not come up within 15 s the old options are
+    /// tried once. One at a time for each instance.
+    ///
+    /// # Errors
+    /// See [`RestartError`]; it says which browser runs now.
+    ///
+    /// # Cancel safety
+    /// The restart goes on when the future is dropped.
+    fn restart_browser(
+        &self,
+        _instance: LifecycleId,
+        _change: RestartChange,
+    ) -> BoxFuture<'_, Result<u64, RestartError>> {
+        Box::pin(ready(Err(RestartError::Unsupported)))
+    }
 
     /// Asks the browser of an instance that nobody uses whether it still answers. Whoever asks
     /// brings the deadline.

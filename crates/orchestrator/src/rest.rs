@@ -53,6 +53,10 @@ impl Orchestrator {
             )
             .route("/v1/sandboxes/{id}/pause", only("POST", post(park::pause)))
             .route("/v1/sandboxes/{id}/resume", only("POST", post(park::resume)))
+            .route(
+                "/v1/sandboxes/{id}/restart-browser",
+                only("POST", post(sandboxes::restart_browser)),
+            )
             .route("/v1/openapi.json", only("GET", get(openapi::document)))
             .route("/v1/node", only("GET", get(node::info)))
             .route("/v1/node/status", only("PUT", put(node::set_status)))

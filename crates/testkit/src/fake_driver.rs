@@ -6,6 +6,7 @@
 
 mod calls;
 mod profiles;
+mod restart;
 mod script;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use upstream::{Cause, WsUrl};
 
 use super::owner::Owner;
+use super::restart::Desk;
 use crate::driver::{Closed, LifecycleId, ProfileId, StopHow, StopReport};
 
 /// How long a fast stop gives the browser.
@@ -75,6 +76,8 @@ pub(crate) struct Instance {
     pub(crate) profile: Option<ProfileId>,
     /// How its browser was closed to be parked, once it was.
     pub(crate) closed: watch::Sender<Option<Closed>>,
+    /// Where a restart is asked for.
+    pub(crate) desk: Desk,
     /// Set as soon as there can be processes.
     pub(crate) owner: OnceLock<Arc<Owner>>,
 }
@@ -89,6 +92,7 @@ impl Instance {
             profile,
             closed: watch::Sender::new(None),
             address: Mutex::new(None),
+            desk: Desk::default(),
             owner: OnceLock::new(),
         })
     }
@@ -168,6 +172,7 @@ pub(crate) struct Farewell(pub(crate) Arc<Instance>);
 impl Drop for Farewell {
     fn drop(&mut self) {
         self.0.note_closed(Cause::UnknownExit);
+        self.0.desk.close();
         self.0.outcome.send_if_modified(|outcome| {
             if outcome.as_ref().is_some_and(|outcome| outcome.over) {
                 return false;

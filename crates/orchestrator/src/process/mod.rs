@@ -18,7 +18,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::driver::{
     BoxFuture, Capabilities, Closed, Driver, EventSink, Kept, LaunchSpec, LifecycleId, ProbeError,
-    ProfileError, ProfileId, ReclaimError, ReclaimReport, Room, StartError, StopHow, StopReport,
+    ProfileError, ProfileId, ReclaimError, ReclaimReport, RestartChange, RestartError, Room,
+    StartError, StopHow, StopReport,
 };
 use engine::Engine;
 use instance::Instance;
@@ -34,6 +35,7 @@ mod cdp;
 mod cgroup;
 mod cleanup;
 mod config;
+mod ending;
 mod engine;
 mod environment;
 mod exit;
@@ -52,6 +54,7 @@ mod reclaim;
 mod record;
 mod relaunch;
 mod removal;
+mod restart;
 mod spawner;
 mod state;
 mod stderr;
@@ -150,6 +153,22 @@ impl Driver for ProcessDriver {
             };
             if tokio::time::timeout(hunt::KILL_WITHIN, killed).await.is_err() {
                 tracing::error!(lifecycle = %instance.lifecycle, "not known to be dead after 2 s");
+            }
+        })
+    }
+
+    fn restart_browser(
+        &self,
+        instance: LifecycleId,
+        change: RestartChange,
+    ) -> BoxFuture<'_, Result<u64, RestartError>> {
+        Box::pin(async move {
+            for flag in change.flags.iter().flatten() {
+                check_flag(flag).map_err(|e| RestartError::Refused(e.to_string()))?;
+            }
+            match self.engine.instance(&instance) {
+                Some(instance) => instance.desk.ask(change).await,
+                None => Err(RestartError::Gone),
             }
         })
     }

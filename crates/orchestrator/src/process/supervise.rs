@@ -4,13 +4,12 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use upstream::Cause;
 
-use super::cdp::{self, CallError};
 use super::cleanup::Patience;
 use super::engine::Engine;
 use super::instance::{Farewell, Instance, Orders};
@@ -18,7 +17,8 @@ use super::launch::{Answering, Browser, Home, LaunchFailed};
 use super::log_ring::LogRing;
 use super::outbox::Outbox;
 use super::relaunch::{Decision, Policy};
-use crate::driver::{Closed, DriverEvent, GoneWhy, LaunchSpec, StartError, StopReport};
+use super::restart::Restart;
+use crate::driver::{DriverEvent, GoneWhy, LaunchSpec, StartError, StopReport};
 
 /// How often the kernel's count of memory kills is read, so that a kill of a page long ago is not
 /// taken for the cause of the browser's end.
@@ -43,11 +43,21 @@ pub(crate) struct Supervisor {
 }
 
 /// Where the instance stands between two events.
-enum State {
+pub(crate) enum State {
     Running(Browser),
     Waiting(Duration),
     /// No browser runs, and none will be started.
     Still,
+}
+
+/// Why the wait for a browser is over.
+enum Next {
+    /// It ended by itself.
+    Ended(Cause),
+    /// It is to be ended.
+    Ordered,
+    /// It is to be replaced.
+    Restart(Restart),
 }
 
 /// How an instance came to its end.
@@ -108,8 +118,13 @@ impl Supervisor {
         }
     }
 
+    /// The newest generation.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Starts the next generation.
-    async fn launch(
+    pub(crate) async fn launch(
         &mut self,
         home: &Home,
         cancelled: impl Future<Output = ()>,
@@ -153,16 +168,18 @@ impl Supervisor {
 
     /// Keeps a browser running until the end is ordered.
     async fn supervise(&mut self, home: &Home, browser: Browser) -> End {
+        let instance = Arc::clone(&self.instance);
         let mut state = State::Running(browser);
         let mut end = End::default();
         loop {
             state = match state {
                 State::Running(browser) => match self.until_end(home, &browser).await {
-                    None => {
-                        end = self.stop_browser(home, browser).await;
+                    Next::Ordered => {
+                        end = self.stop_browser(home, browser, None).await;
                         State::Still
                     }
-                    Some(cause) => {
+                    Next::Restart(restart) => self.restart(home, browser, restart).await,
+                    Next::Ended(cause) => {
                         let uptime = browser.spawned.elapsed();
                         let next = self.handle_end(cause, false, uptime);
                         self.engine.bury(home, browser).await;
@@ -180,6 +197,7 @@ impl Supervisor {
                     tokio::select! {
                         biased;
                         () = ordered(&mut self.orders) => State::Still,
+                        restart = instance.desk.next() => self.start_as_asked(home, restart).await,
                         () = pause => match self.launch(home, std::future::pending()).await {
                             Ok(browser) => State::Running(browser),
                             Err(failed) => {
@@ -193,6 +211,8 @@ impl Supervisor {
                 }
                 State::Still => {
                     self.instance.note_closed(end.exit.unwrap_or(Cause::UnknownExit));
+                    // Nobody is left who could do what is asked for.
+                    instance.desk.close();
                     tokio::select! {
                         biased;
                         _ = self.orders.wait_for(|orders| orders.stop.is_some()) => return end,
@@ -203,8 +223,9 @@ impl Supervisor {
         }
     }
 
-    /// Waits for the browser's own end, or for an order (`None`).
-    async fn until_end(&mut self, home: &Home, browser: &Browser) -> Option<Cause> {
+    /// Waits for the browser's own end, or for an order.
+    async fn until_end(&mut self, home: &Home, browser: &Browser) -> Next {
+        let instance = Arc::clone(&self.instance);
         let mut sample = tokio::time::interval(OOM_EVERY);
         sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let engine = Arc::clone(&self.engine);
@@ -221,9 +242,11 @@ impl Supervisor {
                 biased;
                 // An end that nobody ordered comes first: it is a fact already.
                 cause = browser.child.ended() => {
-                    return Some(if over { Cause::OomKilled } else { self.refine(home, cause) });
+                    let cause = if over { Cause::OomKilled } else { self.refine(home, cause) };
+                    return Next::Ended(cause);
                 }
-                () = ordered(&mut self.orders) => return None,
+                () = ordered(&mut self.orders) => return Next::Ordered,
+                restart = instance.desk.next() => return Next::Restart(restart),
                 () = deliver_for_ever(&mut self.outbox) => {}
                 used = &mut watch, if !over => {
                     tracing::warn!(lifecycle = %self.spec.lifecycle, used, "over its memory limit");
@@ -248,7 +271,7 @@ impl Supervisor {
         if killed && oom_kills(home) > self.oom_kills { Cause::OomKilled } else { cause }
     }
 
-    fn push_exit(
+    pub(crate) fn push_exit(
         &mut self,
         cause: Cause,
         expected: bool,
@@ -262,7 +285,7 @@ impl Supervisor {
     }
 
     /// A browser ended before this task told it to.
-    fn handle_end(&mut self, cause: Cause, by_us: bool, uptime: Duration) -> State {
+    pub(crate) fn handle_end(&mut self, cause: Cause, by_us: bool, uptime: Duration) -> State {
         let orders = *self.orders.borrow();
         if orders.ends() {
             // A kill works beside this task, so that end was ordered; a stop has only just come.
@@ -286,69 +309,6 @@ impl Supervisor {
     fn push_gone(&mut self, cause: Cause, why: GoneWhy) {
         self.outbox.push(DriverEvent::Gone { cause, why });
     }
-
-    /// The browser's own orderly end, by its own protocol; then force.
-    async fn close_browser(&mut self, home: &Home, browser: Browser, limit: Duration) -> End {
-        let began = Instant::now();
-        let asked = async {
-            match self.instance.url() {
-                Some(url) => cdp::close(&url).await,
-                None => Err(CallError::Connection("it has no address".to_owned())),
-            }
-        };
-        let answer = async {
-            if let Err(error) = asked.await {
-                // It may have gone before its answer came, which is what was wanted.
-                tracing::debug!(lifecycle = %self.spec.lifecycle, %error, "close");
-            }
-            std::future::pending::<()>().await
-        };
-        let cause = tokio::select! {
-            biased;
-            cause = browser.child.ended() => Some(cause),
-            () = answer => None,
-            () = tokio::time::sleep_until(began + limit) => None,
-        };
-        let (grace, uptime) = (began.elapsed(), browser.spawned.elapsed());
-        let buried = self.engine.bury(home, browser).await;
-        self.instance.alive.send_replace(false);
-        let exit = cause.unwrap_or(buried);
-        self.push_exit(exit, true, uptime, None);
-        // After a SIGTERM an exit code proves nothing; here nobody has sent one.
-        if cause == Some(Cause::Exited { code: 0 }) {
-            self.instance.closed.send_replace(Some(Closed::Cleanly { took: grace }));
-        }
-        End { exit: Some(exit), grace, began: Some(began) }
-    }
-
-    /// SIGTERM, the grace, then force.
-    async fn stop_browser(&mut self, home: &Home, browser: Browser) -> End {
-        let began = Instant::now();
-        let orders = *self.orders.borrow();
-        if let (Some(limit), None, false) = (orders.close, orders.stop, orders.killed) {
-            return self.close_browser(home, browser, limit).await;
-        }
-        if !orders.killed {
-            terminate(&browser);
-        }
-        let cause = loop {
-            let grace = self.orders.borrow_and_update().grace(self.engine.stop_grace);
-            tokio::select! {
-                biased;
-                cause = browser.child.ended() => break Some(cause),
-                () = tokio::time::sleep_until(began + grace) => break None,
-                // Another order may shorten the grace.
-                _ = self.orders.changed() => {}
-            }
-        };
-        let grace = began.elapsed();
-        let uptime = browser.spawned.elapsed();
-        let buried = self.engine.bury(home, browser).await;
-        self.instance.alive.send_replace(false);
-        let exit = cause.unwrap_or(buried);
-        self.push_exit(exit, true, uptime, None);
-        End { exit: Some(exit), grace, began: Some(began) }
-    }
 }
 
 /// Waits until no browser may run any more.
@@ -363,17 +323,6 @@ async fn ordered(orders: &mut watch::Receiver<Orders>) {
 async fn deliver_for_ever(outbox: &mut Outbox) {
     outbox.delivered().await;
     std::future::pending().await
-}
-
-/// Asks the browser's whole group to end. The browser must get the signal once only: a second
-/// SIGTERM kills it in the middle of its own orderly end.
-fn terminate(browser: &Browser) {
-    // Nobody has waited for the child, so its pid is still the group's.
-    let group = Pid::from_raw(browser.child.pid());
-    let sent = group.is_some_and(|g| rustix::process::kill_process_group(g, Signal::TERM).is_ok());
-    if !sent {
-        browser.child.signal(Signal::TERM);
-    }
 }
 
 fn oom_kills(home: &Home) -> u64 {

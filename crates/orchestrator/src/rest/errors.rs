@@ -3,10 +3,11 @@
 use lockkeeper_api::{ApiError, Mistakes, Reason, SandboxAfter};
 
 use super::answer::Refusal;
+use crate::driver::RestartError as DriverRestartError;
 use crate::launch::PlanError;
 use crate::node::{DoorRefusal, StatusError};
 use crate::registry::{AdmitRefusal, UpdateError};
-use crate::{ChangeError, CreateError, DeleteError};
+use crate::{ChangeError, CreateError, DeleteError, RestartError};
 
 impl From<CreateError> for Refusal {
     fn from(error: CreateError) -> Self {
@@ -95,5 +96,44 @@ impl From<StatusError> for Refusal {
             StatusError::ShuttingDown => Reason::ShuttingDown,
         };
         Self(ApiError::new(reason, SandboxAfter::Untouched, error.to_string()))
+    }
+}
+
+impl From<RestartError> for Refusal {
+    fn from(error: RestartError) -> Self {
+        let text = error.to_string();
+        let untouched = |reason| ApiError::new(reason, SandboxAfter::Untouched, text.clone());
+        let restored = |reason| ApiError::new(reason, SandboxAfter::Running, text.clone());
+        Self(match error {
+            RestartError::Invalid(mistakes) => {
+                ApiError::bad_request(SandboxAfter::Untouched, &mistakes)
+            }
+            RestartError::Unknown(_) => {
+                ApiError::new(Reason::SandboxNotFound, SandboxAfter::None, text)
+            }
+            RestartError::Stopped { reason, .. } => {
+                ApiError::new(Reason::SandboxStopped, SandboxAfter::None, text)
+                    .with("stop_reason", reason.as_str())
+            }
+            RestartError::Mismatch { present, .. } => {
+                untouched(Reason::LifecycleMismatch).with("lifecycle_id", present.as_str())
+            }
+            RestartError::State { state, .. } => {
+                untouched(Reason::WrongState).with("state", state.as_str())
+            }
+            RestartError::Driver(error) => match error {
+                DriverRestartError::Unsupported => untouched(Reason::Unsupported),
+                DriverRestartError::Busy => untouched(Reason::OperationInProgress),
+                DriverRestartError::Refused(text) => {
+                    let mistakes = Mistakes::one("flags", text);
+                    ApiError::bad_request(SandboxAfter::Untouched, &mistakes)
+                }
+                DriverRestartError::Gone => untouched(Reason::WrongState),
+                DriverRestartError::Restored { generation, .. } => {
+                    restored(Reason::RestartFailed).with("generation", generation.to_string())
+                }
+                DriverRestartError::Down { .. } => restored(Reason::RestartFailed),
+            },
+        })
     }
 }

@@ -8,7 +8,8 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use lockkeeper_api::{
     CreateRequest, DrainReport, DrainRequest, ErrorBody, NodeInfo, OperationRequest, Reason,
-    SandboxEvent, SandboxList, SandboxState, SandboxView, StatusRequest, UpdateRequest,
+    RestartRequest, SandboxEvent, SandboxList, SandboxState, SandboxView, StatusRequest,
+    UpdateRequest,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -116,6 +117,15 @@ fn operations() -> Vec<Operation> {
                 ("post", "/v1/sandboxes/{id}/resume"),
                 "resumeSandbox",
                 "Brings a parked sandbox back, and answers once its browser does.",
+                view,
+            )
+        },
+        Operation {
+            body: Some(of::<RestartRequest>),
+            ..new(
+                ("post", "/v1/sandboxes/{id}/restart-browser"),
+                "restartBrowser",
+                "Starts another browser behind the same address and answers once it does.",
                 view,
             )
         },

@@ -5,8 +5,8 @@ use axum::extract::{Path, State};
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use lockkeeper_api::{
-    ApiError, CreateRequest, DeleteWait, Mistakes, Reason, SandboxAfter, SandboxList, SandboxState,
-    SandboxView, UpdateRequest,
+    ApiError, CreateRequest, DeleteWait, Mistakes, Reason, RestartRequest, SandboxAfter,
+    SandboxList, SandboxState, SandboxView, UpdateRequest,
 };
 
 use super::answer::{Answer, Refusal, json};
@@ -117,6 +117,24 @@ pub(super) async fn update(
     let request = UpdateRequest::from_json(&bytes)
         .map_err(|mistakes| ApiError::bad_request(SandboxAfter::Untouched, &mistakes))?;
     match face.orchestrator.update(id.as_str(), request) {
+        Ok(snapshot) => Ok(json(StatusCode::OK, &face.view(&snapshot, &uri, &headers))),
+        Err(error) => Err(face.ended(&id).unwrap_or_else(|| error.into())),
+    }
+}
+
+pub(super) async fn restart_browser(
+    State(face): State<Face>,
+    Path(id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let id = checked(&id)?;
+    Parameters::parse(&uri, &[])?.finish(())?;
+    let bytes = body::read(&headers, body, face.orchestrator.config().body_limit).await?;
+    let request = RestartRequest::from_json(&bytes)
+        .map_err(|mistakes| ApiError::bad_request(SandboxAfter::Untouched, &mistakes))?;
+    match face.orchestrator.restart_browser(id.as_str(), request).await {
         Ok(snapshot) => Ok(json(StatusCode::OK, &face.view(&snapshot, &uri, &headers))),
         Err(error) => Err(face.ended(&id).unwrap_or_else(|| error.into())),
     }

@@ -257,7 +257,14 @@ pub(super) fn browser_restarted(shared: &Shared, handles: &Handles, restarted: &
         exit: Some(exit(restarted.cause)),
         down_ms: Millis(restarted.down),
         sessions_cut: restarted.sessions_cut,
-        requested_by: RequestedBy::Supervisor,
+        requested_by: match restarted.cause {
+            Cause::RestartRequested => RequestedBy::Api,
+            Cause::Exited { .. }
+            | Cause::Signalled { .. }
+            | Cause::OomKilled
+            | Cause::StartTimeout
+            | Cause::UnknownExit => RequestedBy::Supervisor,
+        },
     };
     if let Some(metrics) = &shared.metrics {
         metrics.browsers.restarted(&event);

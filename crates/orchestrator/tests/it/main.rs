@@ -13,6 +13,7 @@ mod openapi;
 mod park;
 mod pool;
 mod rest;
+mod restart;
 mod scale;
 mod status;
 mod stress;

@@ -78,6 +78,7 @@ async fn real_answers_fit_their_schemas_member_by_member() {
     let full = r#"{"id": "a", "labels": {"k": "v"}, "ttl": "1h", "idle": "5m"}"#;
     let calls = [
         ("post", "/v1/sandboxes", "/v1/sandboxes", full),
+        ("post", "/v1/sandboxes/{id}/restart-browser", "/v1/sandboxes/a/restart-browser", ""),
         ("get", "/v1/sandboxes", "/v1/sandboxes?limit=1", ""),
         ("get", "/v1/sandboxes/events", "/v1/sandboxes/events", ""),
         ("get", "/v1/sandboxes/{id}", "/v1/sandboxes/a", ""),
@@ -185,6 +186,7 @@ async fn the_document_has_every_field_of_a_request_and_every_reason() {
     let schemas = &document["components"]["schemas"];
     let requests = [
         ("CreateRequest", CreateRequest::FIELDS),
+        ("RestartRequest", lockkeeper_api::RestartRequest::FIELDS),
         ("UpdateRequest", UpdateRequest::FIELDS),
         ("StatusRequest", StatusRequest::FIELDS),
         ("DrainRequest", DrainRequest::FIELDS),

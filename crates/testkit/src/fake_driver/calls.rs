@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use orchestrator::driver::{
     BoxFuture, Capabilities, Closed, Driver, DriverEvent, EventSink, Flavour, Kept, LaunchSpec,
-    LifecycleId, ProbeError, ProfileError, ProfileId, ReclaimError, ReclaimReport, Room,
-    StartError, StopHow, StopReport,
+    LifecycleId, ProbeError, ProfileError, ProfileId, ReclaimError, ReclaimReport, RestartChange,
+    RestartError, Room, StartError, StopHow, StopReport,
 };
 use tokio_util::sync::CancellationToken;
 use upstream::Cause;
@@ -46,6 +46,7 @@ impl FakeDriver {
                     | Point::StopCleanup
                     | Point::Cancel
                     | Point::Probe
+                    | Point::Restart
                     | Point::Room
                     | Point::CloseBegin
                     | Point::CloseEnd
@@ -229,6 +230,17 @@ impl Driver for FakeDriver {
 
     fn kept(&self) -> BoxFuture<'_, Result<Vec<ProfileId>, ProfileError>> {
         Box::pin(async move { Ok(self.profiles()) })
+    }
+
+    fn restart_browser(
+        &self,
+        instance: LifecycleId,
+        change: RestartChange,
+    ) -> BoxFuture<'_, Result<u64, RestartError>> {
+        Box::pin(async move {
+            let _call = Call::begin(self);
+            self.replace_browser(&instance, change).await
+        })
     }
 
     fn probe(&self, instance: LifecycleId) -> BoxFuture<'_, Result<(), ProbeError>> {

@@ -20,6 +20,9 @@ pub enum Point {
     Cancel,
     /// In `probe`: nothing has been asked.
     Probe,
+    /// In `restart_browser`: the old browser is dead; the switches are the new ones. A failure
+    /// brings the old ones back.
+    Restart,
     /// In `stop`: nothing has been done.
     StopBegin,
     /// In `stop`: the browser is dead, its directory still exists.

@@ -1,0 +1,185 @@
+//! Another browser for a running sandbox, because somebody asked for it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use lockkeeper_api::{CreateRequest, Mistakes, RestartRequest, SandboxState};
+use telemetry::fields;
+use telemetry::words::StopReason;
+use upstream::Phase;
+
+use super::handles::Handles;
+use super::{Orchestrator, Shared, Snapshot};
+use crate::config::DEFAULT_TEMPLATE;
+use crate::driver::{RestartChange, RestartError as DriverError};
+use crate::ids::LifecycleId;
+use crate::launch::flag_mistakes;
+use crate::lifecycle::State;
+use crate::templates::Template;
+
+/// Why the browser that was asked for does not run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RestartError {
+    /// Fields are wrong.
+    #[error(transparent)]
+    Invalid(#[from] Mistakes),
+    /// Never heard of, or too long ago.
+    #[error("no sandbox with the id `{0}` is known")]
+    Unknown(String),
+    /// It has ended.
+    #[error("the sandbox `{id}` has ended: {reason}", reason = reason.as_str())]
+    Stopped {
+        /// Which.
+        id: String,
+        /// Why.
+        reason: StopReason,
+        /// When.
+        at: SystemTime,
+    },
+    /// The sandbox has a newer incarnation than the one that was named.
+    #[error("the sandbox `{id}` is now the incarnation `{present}`, which was left as it is")]
+    Mismatch {
+        /// The sandbox.
+        id: String,
+        /// Its present incarnation.
+        present: LifecycleId,
+    },
+    /// It does not run.
+    #[error("the sandbox `{id}` is {state}; only a running one has a browser to restart", state = state.as_str())]
+    State {
+        /// Which.
+        id: String,
+        /// Where it stands.
+        state: SandboxState,
+    },
+    /// The driver did not do it; its text says which browser runs now.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+}
+
+impl RestartError {
+    /// A stable word for logs and metric labels.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "bad_request",
+            Self::Unknown(_) => "unknown",
+            Self::Stopped { .. } => "stopped",
+            Self::Mismatch { .. } => "mismatch",
+            Self::State { .. } => "state",
+            Self::Driver(error) => error.kind(),
+        }
+    }
+}
+
+/// How long the news of a browser that answered may take to whoever asked for it.
+const NEWS: Duration = Duration::from_secs(5);
+
+impl Orchestrator {
+    /// Stops the browser of a running sandbox and starts another one on the same profile, perhaps
+    /// with other switches, behind the same address. Returns when the new one has answered. If it
+    /// does not come up the old switches are tried once, and the error says what runs. Allowed while
+    /// the node drains.
+    ///
+    /// # Errors
+    /// See [`RestartError`].
+    ///
+    /// # Cancel safety
+    /// A restart that has begun goes on when the future is dropped.
+    pub async fn restart_browser(
+        &self,
+        id: &str,
+        request: RestartRequest,
+    ) -> Result<Snapshot, RestartError> {
+        let outcome = self.restart_inner(id, request).await;
+        if let Err(error) = &outcome {
+            tracing::info!({ fields::SANDBOX_ID } = id, %error, kind = error.kind(), "not restarted");
+        }
+        outcome
+    }
+
+    async fn restart_inner(
+        &self,
+        id: &str,
+        request: RestartRequest,
+    ) -> Result<Snapshot, RestartError> {
+        let shared = &self.shared;
+        let (handles, template) = shared.restartable(id, request.lifecycle_id.as_deref())?;
+        let change = shared.change_of(&template, request)?;
+        let lifecycle = handles.lifecycle.clone();
+        let generation = shared.driver.restart_browser(lifecycle.clone(), change).await?;
+        // The driver's report may still be on its way to those who look.
+        let mut changes = handles.upstream.changes();
+        let told = async {
+            let mut state = changes.current();
+            while state.generation < generation
+                || (state.generation == generation && state.phase == Phase::Starting)
+            {
+                state = changes.changed().await;
+            }
+        };
+        if tokio::time::timeout(NEWS, told).await.is_err() {
+            tracing::warn!({ fields::SANDBOX_ID } = id, generation, "the driver did not report it");
+        }
+        self.snapshot_of(id, &lifecycle).ok_or_else(|| RestartError::Unknown(id.to_owned()))
+    }
+}
+
+impl Shared {
+    /// The running incarnation of that sandbox, and its template's name.
+    fn restartable(
+        &self,
+        id: &str,
+        pinned: Option<&str>,
+    ) -> Result<(Arc<Handles>, Arc<str>), RestartError> {
+        let core = self.lock();
+        let Some(sandbox) = core.registry.sandbox(id) else {
+            return Err(match core.registry.tombstone(id) {
+                Some(tomb) => RestartError::Stopped {
+                    id: id.to_owned(),
+                    reason: tomb.stop.reason,
+                    at: tomb.at.wall,
+                },
+                None => RestartError::Unknown(id.chars().take(64).collect()),
+            });
+        };
+        let present = sandbox.record.lifecycle.clone();
+        if pinned.is_some_and(|pinned| *pinned != *present.as_str()) {
+            return Err(RestartError::Mismatch { id: id.to_owned(), present });
+        }
+        match &sandbox.state {
+            State::Running => Ok((Arc::clone(&sandbox.handle), sandbox.record.template.clone())),
+            state @ (State::Requested
+            | State::Starting
+            | State::Pausing { .. }
+            | State::Checkpointing { .. }
+            | State::Paused { .. }
+            | State::Resuming { .. }
+            | State::Stopping(_)
+            | State::Stopped(_)) => {
+                Err(RestartError::State { id: id.to_owned(), state: state.word() })
+            }
+        }
+    }
+
+    /// What the driver is told: switches are those of the template, then those of the request.
+    fn change_of(
+        &self,
+        name: &str,
+        request: RestartRequest,
+    ) -> Result<RestartChange, RestartError> {
+        let Some(flags) = request.flags else { return Ok(RestartChange::default()) };
+        let fallback = Template::default();
+        let template = match self.config.templates.get(name) {
+            Some(template) => template,
+            None => {
+                debug_assert_eq!(name, DEFAULT_TEMPLATE, "a sandbox has a template that exists");
+                &fallback
+            }
+        };
+        let asked = CreateRequest { flags: Some(flags.clone()), ..CreateRequest::default() };
+        let mut mistakes = template.closed_to(name, &asked);
+        mistakes.extend(flag_mistakes(&flags, self.config.allow_no_sandbox));
+        Mistakes::check(mistakes)?;
+        Ok(RestartChange { flags: Some([template.switches(), flags].concat()) })
+    }
+}
