@@ -5,6 +5,7 @@ mod fields;
 mod node;
 mod policies;
 mod reason;
+mod restart;
 mod sandbox;
 mod time_span;
 mod watch;
@@ -17,9 +18,10 @@ pub use node::{
 };
 pub use policies::{DrainPolicy, ExpirePolicy, OperationRequest};
 pub use reason::{GrpcCode, Reason, Retry};
+pub use restart::RestartRequest;
 pub use sandbox::{
-    BrowserView, CreateRequest, DeleteWait, ExitPolicy, PhaseTimes, RestartRequest, SandboxList,
-    SandboxState, SandboxView, UpdateRequest, label_mistake,
+    BrowserView, CreateRequest, DeleteWait, ExitPolicy, PhaseTimes, SandboxList, SandboxState,
+    SandboxView, UpdateRequest, label_mistake,
 };
 pub use time_span::{TimeSpan, TimeSpanError};
 pub use watch::SandboxEvent;
