@@ -55,9 +55,8 @@ fn same_shape(before: &Value, after: &Value) {
 
 /// A body is read, or refused with at least one mistake that says something.
 pub(crate) fn rest_body(input: &[u8]) {
-    for mistakes in [CreateRequest::from_json(input).err(), UpdateRequest::from_json(input).err()] {
-        if let Some(mistakes) = mistakes {
-            assert!(!mistakes.to_string().is_empty());
-        }
+    let refused = [CreateRequest::from_json(input).err(), UpdateRequest::from_json(input).err()];
+    for mistakes in refused.into_iter().flatten() {
+        assert!(!mistakes.to_string().is_empty());
     }
 }

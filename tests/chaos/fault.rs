@@ -43,6 +43,8 @@ pub(crate) enum After {
     Crashed,
     /// It has ended.
     Ended,
+    /// It has no browser, and comes back when it is asked to.
+    Parked,
 }
 
 macro_rules! faults {
@@ -110,6 +112,8 @@ faults! {
     Deleted, "sandbox deleted", 5, Ended, "context_cancelled", "sandbox_deleted", Seen::Close(1001);
     /// The sandbox reaches the end of its time.
     Expired, "sandbox TTL", 4, Ended, "context_cancelled", "ttl_expired", Seen::Close(1001);
+    /// The sandbox is paused.
+    Paused, "sandbox paused", 4, Parked, "context_cancelled", "sandbox_paused", Seen::Close(1001);
     /// The browser is killed, the client is told, and the sandbox is deleted before the next
     /// browser is ready: our own decision dominates until the verdict is given.
     KilledThenDeleted, "SIGKILL, then deleted", 3, Ended, "context_cancelled", "sandbox_deleted", Seen::Close(1012);

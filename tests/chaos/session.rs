@@ -104,6 +104,14 @@ impl<'a> Worker<'a> {
         match fault.after() {
             After::Same => {}
             After::Crashed => sandbox.browsers += 1,
+            After::Parked => {
+                // A connect brings it back by itself, with the next lifecycle.
+                let id = sandbox.id.clone();
+                let url = sandbox.url.clone();
+                Cdp::open(&url)?.close(CLIENT_CODE)?;
+                self.ledger.wait(&id, "cdp_disconnect", nth + 1, PATIENCE)?;
+                self.retire()?;
+            }
             After::Ended => {
                 self.ledger.wait(&sandbox.id, "sandbox_stopped", 0, PATIENCE)?;
                 self.sandbox = None;
@@ -184,6 +192,13 @@ impl<'a> Worker<'a> {
             }
             Fault::BrowserTerminated => self.signal(sandbox, Signal::SIGTERM)?,
             Fault::Deleted => self.delete(&sandbox.id)?,
+            Fault::Paused => {
+                let path = format!("/v1/sandboxes/{}/pause", sandbox.id);
+                let answer = self.daemon.call("POST", &path, None)?;
+                if answer.status != 200 {
+                    return Err(format!("{path} was answered {}: {}", answer.status, answer.body));
+                }
+            }
             Fault::Expired => {
                 let path = format!("/v1/sandboxes/{}", sandbox.id);
                 let answer = self.daemon.call("PATCH", &path, Some(&json!({ "ttl": "1s" })))?;
@@ -234,6 +249,7 @@ impl Fault {
             | Self::BrowserKilledForGood
             | Self::BrowserClosed
             | Self::Deleted
+            | Self::Paused
             | Self::Expired
             | Self::ClosedThenKilled => true,
             Self::BrowserCloses

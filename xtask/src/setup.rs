@@ -41,8 +41,7 @@ const NATS: Need = Need {
     places: &["nats-server", "/usr/sbin/nats-server"],
     package: "nats-server",
 };
-const PROMETHEUS: Need =
-    Need { what: "Prometheus", places: &["promtool"], package: "prometheus" };
+const PROMETHEUS: Need = Need { what: "Prometheus", places: &["promtool"], package: "prometheus" };
 const NPM: Need = Need { what: "npm", places: &["npm"], package: "npm" };
 
 /// The proxies that the relay is measured beside. Nothing else needs them.
@@ -65,7 +64,10 @@ impl Need {
 /// # Errors
 /// When something is missing and may not be installed here: with the command that installs it.
 pub(crate) fn all() -> Result<()> {
-    programs("set up browsers, servers and npm", &[CHROMIUM, HEADLESS_SHELL, NATS, PROMETHEUS, NPM])?;
+    programs(
+        "set up browsers, servers and npm",
+        &[CHROMIUM, HEADLESS_SHELL, NATS, PROMETHEUS, NPM],
+    )?;
     client_packages()?;
     validator();
     Ok(())
@@ -185,22 +187,23 @@ const VALIDATOR: &str = "ag-ui-validate==0.4.0";
 /// Installs the validator into a folder of its own. A machine without Python goes without: the tests
 /// that need it are then shown as skipped.
 fn validator() {
-    let done = progress::step("set up the validator of agents' events in tests/clients/venv", || {
-        let folder = tools::clients_dir().join("venv");
-        let stamp = folder.join(".lockkeeper-installed");
-        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == VALIDATOR) {
-            progress::note("all there");
-            return Ok(());
-        }
-        let _guard = lock(&tools::target_dir()?.join("xtask-setup.lock"))?;
-        let python = tools::on_path("python3").context("python3 is missing")?;
-        let remedy = "on Debian: apt-get install python3-venv";
-        cmd::run(cmd::command(python, &["-m", "venv"]).arg(&folder), remedy)?;
-        let pip = folder.join("bin/pip");
-        let remedy = "see pip's message above; it needs the Python package index";
-        cmd::run(&mut cmd::command(pip, &["install", "--quiet", VALIDATOR]), remedy)?;
-        fs::write(&stamp, VALIDATOR).with_context(|| format!("{} not written", stamp.display()))
-    });
+    let done =
+        progress::step("set up the validator of agents' events in tests/clients/venv", || {
+            let folder = tools::clients_dir().join("venv");
+            let stamp = folder.join(".lockkeeper-installed");
+            if fs::read_to_string(&stamp).is_ok_and(|installed| installed == VALIDATOR) {
+                progress::note("all there");
+                return Ok(());
+            }
+            let _guard = lock(&tools::target_dir()?.join("xtask-setup.lock"))?;
+            let python = tools::on_path("python3").context("python3 is missing")?;
+            let remedy = "on Debian: apt-get install python3-venv";
+            cmd::run(cmd::command(python, &["-m", "venv"]).arg(&folder), remedy)?;
+            let pip = folder.join("bin/pip");
+            let remedy = "see pip's message above; it needs the Python package index";
+            cmd::run(&mut cmd::command(pip, &["install", "--quiet", VALIDATOR]), remedy)?;
+            fs::write(&stamp, VALIDATOR).with_context(|| format!("{} not written", stamp.display()))
+        });
     if let Err(error) = done {
         progress::note(&format!("goes without: {error:#}"));
     }

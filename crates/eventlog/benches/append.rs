@@ -59,7 +59,8 @@ fn main() {
         match Server::start(dir.path()) {
             Some(server) => {
                 let prefix = LogName::new("bench").unwrap();
-                let options = JetStreamOptions::new(format!("nats://127.0.0.1:{}", server.1), prefix);
+                let options =
+                    JetStreamOptions::new(format!("nats://127.0.0.1:{}", server.1), prefix);
                 let store = JetStreamStore::connect(options).await.unwrap();
                 process(&store, "jetstream", length).await;
                 store.close().await.unwrap();

@@ -138,7 +138,7 @@ fn retry_takes_digits_only_and_saturates() {
     assert_eq!(retries("retry:03000\n\n"), [second * 3]);
     let bogus = "retry:3000\nretry:1000x\nretry:-1\nretry:+5\nretry:  5\nretry:\u{ff15}\nretry:\n";
     assert_eq!(retries(bogus), [second * 3]);
-    assert_eq!(retries("retry\ndata:test\n\n"), []);
+    assert_eq!(retries("retry\ndata:test\n\n"), [] as [Duration; 0]);
     assert_eq!(retries("retry:99999999999999999999999\n"), [Duration::from_millis(u64::MAX)]);
 }
 
