@@ -15,6 +15,7 @@ crate::facts! {
     slow_senders_are_cut_off,
     ten_thousand_connections_stop_at_the_limit_and_leave_nothing,
     what_a_sandbox_is_given_is_in_no_log_and_no_event,
+    the_browsers_own_sandbox_goes_only_where_the_node_allows_it,
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -256,5 +257,18 @@ fn what_a_sandbox_is_given_is_in_no_log_and_no_event() -> Outcome {
     must!(line.is_empty(), "it is in the log: {line}");
     let kept = daemon.call("GET", "/v1/sandboxes/keeper", None)?;
     must!(!kept.body.to_string().contains(SECRET), "the tombstone shows it: {}", kept.body);
+    Ok(())
+}
+
+fn the_browsers_own_sandbox_goes_only_where_the_node_allows_it() -> Outcome {
+    let body = json!({ "id": "bare", "flags": ["--no-sandbox"] });
+    let strict = daemon().start()?;
+    let refused = strict.call("POST", "/v1/sandboxes", Some(&body))?;
+    must!(refused.status == 400, "it was answered {}: {}", refused.status, refused.body);
+    must!(refused.body.to_string().contains("ALLOW_NO_SANDBOX"), "no remedy: {}", refused.body);
+    let mut lax = daemon().env("LOCKKEEPER_ALLOW_NO_SANDBOX", "true").start()?;
+    let sandbox = lax.create(&body)?;
+    let mut cdp = Cdp::open(sandbox["ws_url"].as_str().unwrap_or_default())?;
+    cdp.command("Browser.getVersion", &json!({}))?;
     Ok(())
 }

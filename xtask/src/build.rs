@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::{cmd, progress, tools};
 
 /// The binaries that a release consists of.
-pub(crate) const BINARIES: &[&str] = &["lockkeeperd", "lockkeeper", "devtools-proxyd"];
+pub(crate) const BINARIES: &[&str] = &["lockkeeperd", "lockkeeper", "devtools-proxyd", "listenerd"];
 
 /// Builds these binaries in release mode; gives their paths, in the same order.
 ///

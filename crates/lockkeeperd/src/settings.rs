@@ -332,6 +332,7 @@ pub(crate) fn process(values: &Values, state_dir: &Path) -> ProcessConfig {
         search: Search { path: std::env::var_os("PATH"), ..Search::default() },
         limits: Limits { memory: (memory > 0).then_some(memory), ..Limits::default() },
         stop_grace: values.get(&STOP_GRACE),
+        allow_no_sandbox: values.get(&ALLOW_NO_SANDBOX),
         cgroup,
         ..ProcessConfig::new(state_dir)
     }

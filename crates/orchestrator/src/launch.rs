@@ -10,6 +10,7 @@ use lockkeeper_api::{CreateRequest, ExitPolicy, Mistake, Mistakes, TimeSpan};
 use crate::config::{Config, DEFAULT_TEMPLATE};
 use crate::driver::{Capabilities, Flavour, LaunchLimits, LaunchSpec, OnExit};
 use crate::ids::{LifecycleId, SandboxId};
+use crate::process::takes_sandbox_away;
 use crate::registry::Policies;
 use crate::templates::Template;
 
@@ -231,9 +232,6 @@ const MAX_ITEM: usize = 4096;
 /// Switches that would take the endpoint, the profile or the sandbox out of our hands.
 const OURS: [&str; 2] = ["user-data-dir", "remote-debugging-"];
 
-/// Switches that take Chromium's own sandbox away.
-const UNSANDBOXED: [&str; 2] = ["no-sandbox", "disable-setuid-sandbox"];
-
 pub(crate) fn flag_mistakes(flags: &[String], allow_no_sandbox: bool) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     if flags.len() > MAX_ITEMS {
@@ -251,7 +249,7 @@ pub(crate) fn flag_mistakes(flags: &[String], allow_no_sandbox: bool) -> Vec<Mis
             Some(name) if OURS.iter().any(|ours| name.starts_with(ours)) => {
                 format!("`--{name}` is set by the node and cannot be given")
             }
-            Some(name) if UNSANDBOXED.contains(&name) && !allow_no_sandbox => {
+            Some(name) if takes_sandbox_away(name) && !allow_no_sandbox => {
                 format!("`--{name}` is refused: set ALLOW_NO_SANDBOX on the node if it must be")
             }
             Some(_) => continue,

@@ -62,7 +62,7 @@ fn take(run: &Run) -> Result<Vec<Figure>> {
 /// program that is no daemon.
 fn start(run: &Run, name: &str, path: &Path) -> Result<Option<Figure>> {
     let options = match name {
-        "lockkeeperd" => Options::new(path),
+        "lockkeeperd" | "listenerd" => Options::new(path),
         // Nobody listens there; it is ready to take clients all the same.
         "devtools-proxyd" => Options::new(path).env("LOCKKEEPER_BROWSER_ADDRESS", "127.0.0.1:9"),
         _ => return Ok(None),

@@ -97,8 +97,11 @@ impl Sessions {
     ) -> Result<Arc<Self>, SessionsError> {
         let keeper = Keeper::new();
         let gate = keeper.gate();
+        let registry = Registry::new(client.clone(), options.registry, gate.clone());
         let this = Arc::new(Self {
-            registry: Registry::new(client.clone(), options.registry, gate.clone()),
+            // One for the streams of listeners and of runs.
+            budget: registry.budget(),
+            registry,
             store,
             client,
             options,
@@ -107,7 +110,6 @@ impl Sessions {
             table: Mutex::default(),
             changes: tokio::sync::Mutex::default(),
             runs: AtomicU64::new(u64::try_from(micros(SystemTime::now())).unwrap_or_default()),
-            budget: Budget::new(options.registry.decode_budget),
             tasks: TaskTracker::new(),
             ending: CancellationToken::new(),
             leaving: CancellationToken::new(),

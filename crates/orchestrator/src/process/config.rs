@@ -35,6 +35,8 @@ pub struct ProcessConfig {
     pub limits: Limits,
     /// How to start this program as a launcher.
     pub launcher: LauncherCommand,
+    /// Whether a launch may switch the browser's own sandbox off. We never do.
+    pub allow_no_sandbox: bool,
 }
 
 impl ProcessConfig {
@@ -51,6 +53,7 @@ impl ProcessConfig {
             cgroup: CgroupMode::Auto,
             limits: Limits::default(),
             launcher: LauncherCommand::own_exe("__launch"),
+            allow_no_sandbox: false,
         }
     }
 }

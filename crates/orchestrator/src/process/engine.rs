@@ -28,6 +28,7 @@ pub(crate) struct Engine {
     pub(crate) launcher: LauncherCommand,
     pub(crate) limits: Limits,
     pub(crate) stop_grace: Duration,
+    pub(crate) allow_no_sandbox: bool,
     /// The id of this boot.
     pub(crate) boot: String,
     /// What this host does not give.
@@ -102,6 +103,7 @@ impl Engine {
             launcher: config.launcher,
             limits: config.limits,
             stop_grace: config.stop_grace,
+            allow_no_sandbox: config.allow_no_sandbox,
             boot,
             notes,
             instances: Mutex::default(),

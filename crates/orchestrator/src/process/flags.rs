@@ -85,11 +85,17 @@ const UNSAFE: [&str; 9] = [
     "allow-sandbox-debugging",
 ];
 
+/// Whether the switch of this name, without its dashes, weakens the browser's own sandbox.
+pub(crate) fn takes_sandbox_away(name: &str) -> bool {
+    UNSAFE.contains(&name)
+}
+
 /// Checks a switch that a user wants to pass to a browser.
 ///
 /// # Errors
-/// When it is not a switch, when the driver needs it itself, or when it weakens the sandbox.
-pub fn check_flag(flag: &str) -> Result<(), FlagRefused> {
+/// When it is not a switch, when the driver needs it itself, or when it weakens the browser's own
+/// sandbox without `allow_no_sandbox`.
+pub fn check_flag(flag: &str, allow_no_sandbox: bool) -> Result<(), FlagRefused> {
     let flag_text = || flag.to_owned();
     let Some(name) = flag.strip_prefix("--").map(|rest| rest.split('=').next().unwrap_or(rest))
     else {
@@ -102,7 +108,7 @@ pub fn check_flag(flag: &str) -> Result<(), FlagRefused> {
     if OURS.contains(&name) {
         return Err(FlagRefused::Ours { flag: flag_text() });
     }
-    if UNSAFE.contains(&name) {
+    if takes_sandbox_away(name) && !allow_no_sandbox {
         return Err(FlagRefused::Sandbox { flag: flag_text() });
     }
     Ok(())

@@ -28,6 +28,7 @@ use supervise::Supervisor;
 
 pub use browser::Search;
 pub use config::{CgroupMode, LauncherCommand, Limits, ProcessConfig, SetupError};
+pub(crate) use flags::takes_sandbox_away;
 pub use flags::{FlagRefused, check_flag};
 
 mod browser;
@@ -164,7 +165,8 @@ impl Driver for ProcessDriver {
     ) -> BoxFuture<'_, Result<u64, RestartError>> {
         Box::pin(async move {
             for flag in change.flags.iter().flatten() {
-                check_flag(flag).map_err(|e| RestartError::Refused(e.to_string()))?;
+                check_flag(flag, self.engine.allow_no_sandbox)
+                    .map_err(|e| RestartError::Refused(e.to_string()))?;
             }
             match self.engine.instance(&instance) {
                 Some(instance) => instance.desk.ask(change).await,
@@ -257,7 +259,7 @@ impl ProcessDriver {
             return refused(format!("{:?} is no lifecycle id", spec.lifecycle.as_str()));
         }
         for flag in &spec.flags {
-            check_flag(flag).or_else(|e| refused(e.to_string()))?;
+            check_flag(flag, self.engine.allow_no_sandbox).or_else(|e| refused(e.to_string()))?;
         }
         for (name, value) in &spec.env {
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {

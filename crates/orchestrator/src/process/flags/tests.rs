@@ -35,13 +35,15 @@ fn the_callers_switches_follow_ours_and_the_page_is_last() {
 #[test]
 fn switches_of_ours_and_of_the_sandbox_are_refused() {
     for flag in ["--user-data-dir=/x", "--remote-debugging-port=9222", "--remote-debugging-pipe"] {
-        assert!(matches!(check_flag(flag), Err(FlagRefused::Ours { .. })), "{flag}");
+        assert!(matches!(check_flag(flag, false), Err(FlagRefused::Ours { .. })), "{flag}");
     }
     for flag in ["--no-sandbox", "--no-sandbox=1", "--single-process"] {
-        assert!(matches!(check_flag(flag), Err(FlagRefused::Sandbox { .. })), "{flag}");
+        assert!(matches!(check_flag(flag, false), Err(FlagRefused::Sandbox { .. })), "{flag}");
     }
     for flag in ["", "-x", "http://x", "--", "--=3", "--a\0b"] {
-        assert!(matches!(check_flag(flag), Err(FlagRefused::NotASwitch { .. })), "{flag:?}");
+        assert!(matches!(check_flag(flag, false), Err(FlagRefused::NotASwitch { .. })), "{flag:?}");
     }
-    assert_eq!(check_flag("--lang=de"), Ok(()));
+    assert_eq!(check_flag("--lang=de", false), Ok(()));
+    assert_eq!(check_flag("--no-sandbox", true), Ok(()));
+    assert!(check_flag("--user-data-dir=/x", true).is_err());
 }
