@@ -10,7 +10,6 @@ use service::settings::shared::{
     PUBLIC_URL, TRUSTED_PROXIES,
 };
 use service::settings::{Finding, Key, OptionalKey, Table, Values};
-use service::shutdown::ShutdownSettings;
 use upstream::UrlPolicy;
 use upstream::sources::{Fixed, HttpPoll, LogFollow, PortFile, Timing};
 
@@ -265,19 +264,6 @@ pub(crate) fn edge(values: &Values) -> EdgeSettings {
 /// closes them at once.
 pub(crate) fn quiet_after(values: &Values) -> Option<Duration> {
     (values.get(&CDP_DRAIN) == "quiet").then(|| values.get(&CDP_DRAIN_AFTER))
-}
-
-/// How the end goes. Nothing is announced: nobody chooses between several of these, and whoever
-/// looks for another browser should do so now.
-pub(crate) fn shutdown(values: &Values) -> ShutdownSettings {
-    ShutdownSettings {
-        announce: Duration::ZERO,
-        drain: Some(values.get(&SHUTDOWN_DRAIN_TIMEOUT)),
-        force: values.get(&FORCE_STOP_TIMEOUT),
-        close: values.get(&CLOSE_TIMEOUT),
-        force_at_once: values.get(&FORCE_STOP),
-        ..ShutdownSettings::default()
-    }
 }
 
 #[cfg(test)]

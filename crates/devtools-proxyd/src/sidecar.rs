@@ -1,6 +1,5 @@
 //! Builds the sidecar out of its parts and runs it to its end.
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,11 +8,11 @@ use draingate::Keeper;
 use eventlog::memory::MemoryStore;
 use eventlog::{LogName, LogOptions, Store};
 use service::access::{Access, AccessMetrics, Origin, protect};
-use service::http::{BindError, HttpMetrics, HttpServer, bind, count_requests};
+use service::http::{HttpMetrics, HttpServer, bind, count_requests};
 use service::settings::Values;
-use service::settings::shared::{self, ADMIN_LISTEN, METRICS_PUBLIC};
+use service::settings::shared::{self, METRICS_PUBLIC};
 use service::shutdown::{DrainMetrics, publish_to, tell_the_end};
-use service::{Admin, ExitStatus, Readiness, Service, Signals};
+use service::{Admin, ExitStatus, Readiness, Refused, Service, Signals};
 use telemetry::events::NodeStarted;
 use telemetry::metrics::{BrowserMetrics, CdpMetrics, UpstreamMetrics};
 use telemetry::words::Addressing;
@@ -42,37 +41,11 @@ const DEVTOOLS: &str = "devtools://devtools";
 /// Where the parameter after `?` is a URL of its own and not ours to read.
 const FIRST_PARAMETER_ONLY: &[&str] = &["/json/new"];
 
-/// Why the sidecar did not start.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    pub(crate) status: ExitStatus,
-    pub(crate) text: String,
-}
-
-impl Refused {
-    fn system(what: &str, error: &dyn Display) -> Self {
-        Self { status: ExitStatus::Failed, text: format!("{what}: {error}") }
-    }
-}
-
-impl From<BindError> for Refused {
-    fn from(error: BindError) -> Self {
-        Self { status: ExitStatus::Unavailable, text: error.to_string() }
-    }
-}
-
 /// Runs the sidecar until it is told to end, and through its shutdown.
 ///
 /// # Errors
 /// When it cannot start; nothing is left running then.
 pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
-    for warning in values.warnings() {
-        tracing::warn!("{warning}");
-    }
-    match service::raise_open_files() {
-        Ok(limit) => tracing::info!("{limit}"),
-        Err(error) => tracing::warn!(%error, "the open files limit cannot be raised"),
-    }
     let signals = Signals::install().map_err(|e| Refused::system("signal handlers", &e))?;
     let mut registry = telemetry::metrics::registry();
 
@@ -140,8 +113,8 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let browser = follow(publisher, source, history, teller, end_of_browser.clone());
     let listener = bind(values.get(&API_LISTEN), "LOCKKEEPER_API_LISTEN").await?;
     let address = listener.local_addr().map_err(|e| Refused::system("the listener", &e))?;
-    let mut service = Service::builder("devtools-proxyd")
-        .shutdown(settings::shutdown(values))
+    let service = Service::builder("devtools-proxyd")
+        .shutdown(shared::shutdown_settings(values))
         .readiness(readiness)
         .signals(signals)
         .metrics(drains)
@@ -153,26 +126,12 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
             Arc::clone(&edge),
             settings::quiet_after(values),
         )))
-        .closer("events", CLOSE, move |until| async move {
-            let report = events.close(until.saturating_duration_since(Instant::now())).await;
-            if report.clean && report.left == 0 {
-                return Ok(());
-            }
-            Err(format!("{} events could not be stored", report.left))
-        });
-    let limits = || shared::http_limits(values);
-    let routes = match values.find(&ADMIN_LISTEN) {
-        None => api.merge(admin.router(&access)),
-        Some(at) => {
-            let listener = bind(at, "LOCKKEEPER_ADMIN_LISTEN").await?;
-            let server = HttpServer::new(listener, admin.router(&access), limits());
-            service = service.http("admin routes", server, Duration::ZERO);
-            api
-        }
-    };
+        .events(events);
+    let (service, routes) = service.admin(values, admin.router(&access), api).await?;
     // Every other path is the browser's, so its routes are the last resort.
     let routes = routes.fallback_service(edge.fixed_router(&id, Addressing::Sidecar));
-    let server = HttpServer::new(listener, count_requests(&requests, routes), limits());
+    let server =
+        HttpServer::new(listener, count_requests(&requests, routes), shared::http_limits(values));
     let report = service
         .critical("browser", browser)
         .closer("browser", CLOSE, move |_| async move {

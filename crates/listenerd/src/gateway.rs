@@ -1,6 +1,5 @@
 //! Builds the gateway out of its parts and runs it to its end.
 
-use std::fmt::Display;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +10,11 @@ use between_run_listener::session::Sessions;
 use eventlog::sqlite::{SqliteOptions, SqliteStore};
 use eventlog::{LogName, LogOptions, Store};
 use service::access::{Access, AccessMetrics, protect};
-use service::http::{BindError, HttpMetrics, HttpServer, bind, count_requests};
+use service::http::{HttpMetrics, HttpServer, bind, count_requests};
 use service::settings::Values;
-use service::settings::shared::{self, ADMIN_LISTEN, METRICS_PUBLIC};
+use service::settings::shared::{self, METRICS_PUBLIC};
 use service::shutdown::{DrainMetrics, publish_to};
-use service::{Admin, ExitStatus, LockError, Readiness, Service, Signals, StateLock};
+use service::{Admin, ExitStatus, Readiness, Refused, Service, Signals, StateLock};
 use telemetry::{Telemetry, TelemetryMetrics};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -32,45 +31,13 @@ const SESSIONS_GRACE: Duration = Duration::from_secs(8);
 /// The most that any closer may take.
 const CLOSE: Duration = Duration::from_secs(10);
 
-/// Why the gateway did not start.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    pub(crate) status: ExitStatus,
-    pub(crate) text: String,
-}
-
-impl Refused {
-    fn system(what: &str, error: &dyn Display) -> Self {
-        Self { status: ExitStatus::Failed, text: format!("{what}: {error}") }
-    }
-}
-
-impl From<BindError> for Refused {
-    fn from(error: BindError) -> Self {
-        Self { status: ExitStatus::Unavailable, text: error.to_string() }
-    }
-}
-
-impl From<LockError> for Refused {
-    fn from(error: LockError) -> Self {
-        Self { status: error.exit_status(), text: error.to_string() }
-    }
-}
-
 /// Runs the gateway until it is told to end, and through its shutdown.
 ///
 /// # Errors
 /// When it cannot start; nothing is left running then.
 pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
-    for warning in values.warnings() {
-        tracing::warn!("{warning}");
-    }
-    match service::raise_open_files() {
-        Ok(limit) => tracing::info!("{limit}"),
-        Err(error) => tracing::warn!(%error, "the open files limit cannot be raised"),
-    }
-    let state_dir = settings::state_dir(values)
-        .ok_or_else(|| Refused::system("STATE_DIR", &"set it: this user has no home"))?;
+    // In a folder of its own, because the node daemon has the same default.
+    let state_dir = shared::own_state_dir(values)?.join("listenerd");
     let lock = StateLock::acquire(&state_dir)?;
     let signals = Signals::install().map_err(|e| Refused::system("signal handlers", &e))?;
     let mut registry = telemetry::metrics::registry();
@@ -91,7 +58,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let (telemetry, events) = Telemetry::start(
         telemetry::Settings {
             sinks: shared::sinks(values, Some(state_dir.join("sinks"))),
-            ..telemetry::Settings::new(settings::node_id(values))
+            ..telemetry::Settings::new(shared::node_id(values))
         },
         log,
         TelemetryMetrics::register(&mut registry, store.backend()),
@@ -121,8 +88,8 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let address = listener.local_addr().map_err(|e| Refused::system("the listener", &e))?;
 
     let keep_store = Arc::clone(&store);
-    let mut service = Service::builder("listenerd")
-        .shutdown(settings::shutdown(values))
+    let service = Service::builder("listenerd")
+        .shutdown(shared::shutdown_settings(values))
         .readiness(readiness)
         .signals(signals)
         .metrics(drains)
@@ -135,24 +102,10 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         .closer("logs", CLOSE, move |_| async move {
             keep_store.close().await.map_err(|error| error.to_string())
         })
-        .closer("events", CLOSE, move |until| async move {
-            let report = events.close(until.saturating_duration_since(Instant::now())).await;
-            if report.clean && report.left == 0 {
-                return Ok(());
-            }
-            Err(format!("{} events could not be stored", report.left))
-        });
-    let limits = || shared::http_limits(values);
-    let routes = match values.find(&ADMIN_LISTEN) {
-        None => routes.merge(admin.router(&access)),
-        Some(at) => {
-            let listener = bind(at, "LOCKKEEPER_ADMIN_LISTEN").await?;
-            let server = HttpServer::new(listener, admin.router(&access), limits());
-            service = service.http("admin routes", server, Duration::ZERO);
-            routes
-        }
-    };
-    let server = HttpServer::new(listener, count_requests(&requests, routes), limits());
+        .events(events);
+    let (service, routes) = service.admin(values, admin.router(&access), routes).await?;
+    let server =
+        HttpServer::new(listener, count_requests(&requests, routes), shared::http_limits(values));
     let (keeper, stop) = (Arc::clone(&sessions), CancellationToken::new());
     let stopped = stop.clone();
     let listeners = async move {

@@ -1,7 +1,6 @@
 //! The gateway's settings, and what is built from them.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use between_run_listener::http::{Guard, GuardError};
@@ -9,11 +8,9 @@ use between_run_listener::session::Options;
 use between_run_listener::{registry, sse};
 use service::settings::shared::{
     self, ADMIN_LISTEN, CLOSE_TIMEOUT, FORCE_STOP, FORCE_STOP_TIMEOUT, HEADER_LIMIT,
-    HEADER_TIMEOUT, MAX_CONNECTIONS, PUBLIC_URL, STATE_DIR, TOKEN,
+    HEADER_TIMEOUT, MAX_CONNECTIONS, PUBLIC_URL, STATE_DIR,
 };
-use service::settings::{Environment, Finding, Key, OptionalKey, Size, Table, Values};
-use service::shutdown::ShutdownSettings;
-use telemetry::tracing_setup::{Format, InitError};
+use service::settings::{Finding, Key, Size, Table, Values};
 
 /// Beside the node daemon's, so that both fit on one machine.
 pub(crate) static API_LISTEN: Key<SocketAddr> = Key::new(
@@ -32,8 +29,6 @@ static SHUTDOWN_DRAIN_TIMEOUT: Key<Duration> = Key::new(
 static BODY_LIMIT: Key<Size> =
     Key::new("BODY_LIMIT", "16 MiB", "Largest request body, as large as an event; over it 413.")
         .range("1 KiB", "16 MiB");
-static NODE_ID: OptionalKey<String> =
-    OptionalKey::new("NODE_ID", "the host's name", "Names this machine in events.");
 static RUNNERS: Key<Vec<String>> = Key::new(
     "RUNNERS",
     "loopback",
@@ -68,10 +63,10 @@ static STALE_AFTER: Key<Duration> = Key::new(
 /// Every setting of this daemon.
 pub(crate) fn table() -> Table {
     let about = "Stands in front of agent runners: logs what they say, and shows it to clients.";
-    Table::new("listenerd", env!("CARGO_PKG_VERSION"), about)
+    let table = Table::new("listenerd", env!("CARGO_PKG_VERSION"), about)
         .group("Runners", [RUNNERS.setting(), EVENT_LIMIT.setting(), DECODE_BUDGET.setting()])
         .group("Sessions", [LOG_BYTES.setting(), LOG_AGE.setting(), STALE_AFTER.setting()])
-        .group("State", [STATE_DIR.setting(), NODE_ID.setting()])
+        .group("State", [STATE_DIR.setting(), shared::NODE_ID.setting()])
         .group("Listeners", [API_LISTEN.setting(), ADMIN_LISTEN.setting(), PUBLIC_URL.setting()])
         .group("Access", shared::access())
         .group("Logs", shared::logs())
@@ -94,8 +89,8 @@ pub(crate) fn table() -> Table {
                 CLOSE_TIMEOUT.setting(),
             ],
         )
-        .rule([RUNNERS.setting()], runners_fit)
-        .rule([API_LISTEN.setting(), ADMIN_LISTEN.setting(), TOKEN.setting()], needs_token)
+        .rule([RUNNERS.setting()], runners_fit);
+    shared::rules(table)
 }
 
 fn guard(values: &Values) -> Result<Guard, GuardError> {
@@ -108,57 +103,6 @@ fn runners_fit(values: &Values) -> Vec<Finding> {
         Ok(_) => Vec::new(),
         Err(error) => vec![Finding::Mistake(format!("RUNNERS: {error}"))],
     }
-}
-
-fn needs_token(values: &Values) -> Vec<Finding> {
-    if values.find(&TOKEN).is_some() {
-        return Vec::new();
-    }
-    let open = |(_, address): &(_, SocketAddr)| !address.ip().to_canonical().is_loopback();
-    let mistake = |(name, address)| {
-        Finding::Mistake(format!(
-            "{name} {address} can be reached from outside this machine and there is no TOKEN; set \
-             one, or listen on 127.0.0.1"
-        ))
-    };
-    shared::listen_addresses(values).into_iter().filter(open).map(mistake).collect()
-}
-
-/// The process's real environment. Only this binary looks at it.
-pub(crate) struct Real;
-
-impl Environment for Real {
-    fn variables(&self) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
-        std::env::vars_os().collect()
-    }
-}
-
-/// Sets logging up.
-///
-/// # Errors
-/// When the filter cannot be read.
-pub(crate) fn logs(values: &Values) -> Result<(), InitError> {
-    let format = match values.find(&shared::LOG_FORMAT).as_deref() {
-        Some("text") => Format::Text,
-        Some("json") => Format::Json,
-        _ => Format::Auto,
-    };
-    telemetry::tracing_setup::init(format, &values.get(&shared::LOG))
-}
-
-/// What names this machine.
-pub(crate) fn node_id(values: &Values) -> String {
-    values.find(&NODE_ID).unwrap_or_else(|| {
-        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-        host.filter(|name| !name.is_empty()).unwrap_or_else(|| "local".to_owned())
-    })
-}
-
-/// Where the logs are kept: in a folder of its own, because the node daemon has the same default.
-/// `None` for a user without a home.
-pub(crate) fn state_dir(values: &Values) -> Option<PathBuf> {
-    let shared = shared::state_dir(values, nix::unistd::geteuid().is_root(), &Real);
-    Some(shared?.join("listenerd"))
 }
 
 /// Which runners may be asked.
@@ -183,18 +127,6 @@ pub(crate) fn sessions(values: &Values) -> Options {
         limits: sse::Limits { max_line: event, max_event: event },
         log_bytes: bytes(&LOG_BYTES),
         log_age: values.get(&LOG_AGE),
-    }
-}
-
-/// How the end goes. Nothing is announced: nobody chooses between several of these.
-pub(crate) fn shutdown(values: &Values) -> ShutdownSettings {
-    ShutdownSettings {
-        announce: Duration::ZERO,
-        drain: Some(values.get(&SHUTDOWN_DRAIN_TIMEOUT)),
-        force: values.get(&FORCE_STOP_TIMEOUT),
-        close: values.get(&CLOSE_TIMEOUT),
-        force_at_once: values.get(&FORCE_STOP),
-        ..ShutdownSettings::default()
     }
 }
 

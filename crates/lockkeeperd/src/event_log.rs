@@ -6,10 +6,10 @@ use std::sync::Arc;
 use eventlog::jetstream::{JetStreamOptions, JetStreamStore};
 use eventlog::sqlite::{SqliteOptions, SqliteStore};
 use eventlog::{LogName, Store};
+use service::Refused;
 use service::settings::{Key, Kind, Setting, SettingValue, Values};
 
 use crate::node::private_folder;
-use crate::refused::Refused;
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +41,7 @@ pub(crate) async fn open(
     state_dir: &Path,
     node_id: &str,
 ) -> Result<Arc<dyn Store>, Refused> {
-    let refused = |e: &dyn std::fmt::Display| Refused::System(format!("EVENT_LOG: {e}"));
+    let refused = |e: &dyn std::fmt::Display| Refused::system("EVENT_LOG", e);
     match values.get(&EVENT_LOG) {
         Place::Sqlite => {
             let folder = state_dir.join("events");

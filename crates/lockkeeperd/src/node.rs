@@ -4,7 +4,7 @@ use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -13,17 +13,15 @@ use axum::response::{IntoResponse, Response};
 use devtoolsproxy::{Edge, EdgeSettings};
 use eventlog::{LogName, LogOptions};
 use http::{StatusCode, Uri};
-use orchestrator::process::ProcessDriver;
+use orchestrator::process::{ProcessDriver, SetupError};
 use orchestrator::urls::UrlBuilder;
 use orchestrator::{Config, Orchestrator};
 use service::access::{Access, AccessMetrics, Origin, protect};
 use service::http::{HttpMetrics, HttpServer, bind, count_requests};
-use service::settings::shared::{
-    self, ADMIN_LISTEN, API_LISTEN, METRICS_PUBLIC, PUBLIC_URL, ProcessEnvironment, TRUSTED_PROXIES,
-};
+use service::settings::shared::{self, API_LISTEN, METRICS_PUBLIC, PUBLIC_URL, TRUSTED_PROXIES};
 use service::settings::{SettingValue, Values};
 use service::shutdown::{DrainMetrics, publish_to, tell_the_end};
-use service::{Admin, ExitStatus, Readiness, Service, Signals, StateLock};
+use service::{Admin, ExitStatus, Readiness, Refused, Service, Signals, StateLock};
 use telemetry::events::NodeStarted;
 use telemetry::metrics::CdpMetrics;
 use telemetry::{Telemetry, TelemetryMetrics};
@@ -33,7 +31,6 @@ use crate::directory::{Guard, Sandboxes};
 use crate::drain::{Node, NodeDoor};
 use crate::event_log;
 use crate::ports::Ports;
-use crate::refused::Refused;
 use crate::settings;
 
 /// Time that open API calls have to end once everything else has.
@@ -54,25 +51,19 @@ const FIRST_PARAMETER_ONLY: &[&str] = &["/json/new"];
 /// # Errors
 /// When it cannot start; nothing is left running then.
 pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
-    let system = |what: &str, e: &dyn std::fmt::Display| Refused::System(format!("{what}: {e}"));
-    for warning in values.warnings() {
-        tracing::warn!("{warning}");
-    }
-    match service::raise_open_files() {
-        Ok(limit) => tracing::info!("{limit}"),
-        Err(error) => tracing::warn!(%error, "the open files limit cannot be raised"),
-    }
-    let state_dir = state_dir(values)?;
-    let lock = StateLock::acquire(&state_dir).map_err(Refused::State)?;
+    let state_dir = shared::own_state_dir(values)?;
+    let lock = StateLock::acquire(&state_dir)?;
     // Before anything that would have to be cleaned up.
-    let signals = Signals::install().map_err(|e| system("signal handlers", &e))?;
+    let signals = Signals::install().map_err(|e| Refused::system("signal handlers", &e))?;
     let node_id = shared::node_id(values);
     let mut registry = telemetry::metrics::registry();
 
     let store = event_log::open(values, &state_dir, &node_id).await?;
-    let name = LogName::new("telemetry").map_err(|e| system("the event log", &e))?;
-    let log =
-        store.open(&name, LogOptions::default()).await.map_err(|e| system("the event log", &e))?;
+    let name = LogName::new("telemetry").map_err(|e| Refused::system("the event log", &e))?;
+    let log = store
+        .open(&name, LogOptions::default())
+        .await
+        .map_err(|e| Refused::system("the event log", &e))?;
     let (telemetry, events) = Telemetry::start(
         telemetry::Settings {
             sinks: shared::sinks(values, Some(state_dir.join("sinks"))),
@@ -83,7 +74,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     );
 
     let driver =
-        ProcessDriver::new(settings::process(values, &state_dir)).map_err(Refused::Browsers)?;
+        ProcessDriver::new(settings::process(values, &state_dir)).map_err(|e| browsers(&e))?;
     for note in driver.notes() {
         tracing::info!("{note}");
     }
@@ -97,9 +88,8 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         orchestrator::Metrics::register(&mut registry),
     );
 
-    let listener =
-        bind(values.get(&API_LISTEN), "LOCKKEEPER_API_LISTEN").await.map_err(Refused::Bind)?;
-    let address = listener.local_addr().map_err(|e| system("the API listener", &e))?;
+    let listener = bind(values.get(&API_LISTEN), "LOCKKEEPER_API_LISTEN").await?;
+    let address = listener.local_addr().map_err(|e| Refused::system("the API listener", &e))?;
     let access_metrics = AccessMetrics::register(&mut registry);
     let access = Access::new(settings::access(values, access_metrics));
     let reports = (telemetry.clone(), CdpMetrics::register(&mut registry));
@@ -130,7 +120,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let streams = events.streams();
     let api = protect(&access, api).merge(edge.router());
     let unknown = protect(&access, Router::new().fallback(not_found));
-    let mut service = Service::builder("lockkeeperd")
+    let service = Service::builder("lockkeeperd")
         .shutdown(shared::shutdown_settings(values))
         .readiness(readiness)
         .signals(signals)
@@ -149,23 +139,8 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
             Ok::<(), String>(())
         })
         .closer("event log", CLOSE, move |_| async move { store.close().await })
-        .closer("events", CLOSE, move |until| async move {
-            let report = events.close(until.saturating_duration_since(Instant::now())).await;
-            if report.clean && report.left == 0 {
-                return Ok(());
-            }
-            Err(format!("{} events could not be stored", report.left))
-        });
-    let routes = match values.find(&ADMIN_LISTEN) {
-        None => api.merge(admin.router(&access)),
-        Some(at) => {
-            let listener = bind(at, "LOCKKEEPER_ADMIN_LISTEN").await.map_err(Refused::Bind)?;
-            let limits = shared::http_limits(values);
-            let server = HttpServer::new(listener, admin.router(&access), limits);
-            service = service.http("admin routes", server, Duration::ZERO);
-            api
-        }
-    };
+        .events(events);
+    let (service, routes) = service.admin(values, admin.router(&access), api).await?;
     let routes = routes.fallback_service(unknown);
     let routes = match settings::subdomains_of(values) {
         Some(parent) => edge.with_subdomains(parent.name(), routes),
@@ -219,11 +194,14 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, Permissions::from_mode(0o700))
 }
 
-fn state_dir(values: &Values) -> Result<PathBuf, Refused> {
-    let root = nix::unistd::geteuid().is_root();
-    shared::state_dir(values, root, &ProcessEnvironment).ok_or_else(|| {
-        Refused::System("there is no folder for the state; choose one with STATE_DIR".to_owned())
-    })
+/// Browsers, their users or their groups are not as the settings ask for.
+fn browsers(error: &SetupError) -> Refused {
+    let status = match error {
+        SetupError::StateDir { .. } | SetupError::Unreachable { .. } => ExitStatus::StateTaken,
+        SetupError::Setting { .. } => ExitStatus::Settings,
+        _ => ExitStatus::Unavailable,
+    };
+    Refused::new(status, error)
 }
 
 fn edge(

@@ -2,6 +2,7 @@
 
 pub mod access;
 mod admin;
+pub mod daemon;
 mod exit;
 pub mod http;
 mod lock;
@@ -17,6 +18,7 @@ use std::any::Any;
 use std::pin::Pin;
 
 pub use admin::Admin;
+pub use daemon::Refused;
 pub use exit::ExitStatus;
 pub use lock::{LockError, StateLock};
 pub use open_files::{OpenFiles, raise_open_files};

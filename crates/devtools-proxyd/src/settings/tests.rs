@@ -94,7 +94,7 @@ fn what_is_open_without_a_proxy_is_warned_of() {
 
 #[test]
 fn a_shutdown_has_an_end_by_default() {
-    let settings = shutdown(&read(&[LOG]).expect("good settings"));
+    let settings = shared::shutdown_settings(&read(&[LOG]).expect("good settings"));
     assert!(settings.budget().total().is_some(), "{settings:?}");
 }
 

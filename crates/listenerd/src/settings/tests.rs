@@ -1,6 +1,8 @@
 use std::ffi::OsString;
 
-use service::settings::{Invocation, Mistakes, load};
+use service::settings::{Environment, Invocation, Mistakes, load};
+
+use std::path::PathBuf;
 
 use super::*;
 

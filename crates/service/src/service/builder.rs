@@ -4,14 +4,17 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use telemetry::fields;
+use axum::Router;
+use telemetry::{TelemetryOwner, fields};
 use tokio::time::Instant;
 
 use super::handle::ShutdownHandle;
 use super::{LastRite, NothingToDrain, Service};
 use crate::BoxFuture;
-use crate::http::HttpServer;
+use crate::http::{BindError, HttpServer, bind};
 use crate::readiness::Readiness;
+use crate::settings::Values;
+use crate::settings::shared::{ADMIN_LISTEN, http_limits};
 use crate::shutdown::{
     Closer, DrainMetrics, DrainPhases, Notifier, ShutdownObserver, ShutdownSettings, Systemd,
 };
@@ -19,6 +22,9 @@ use crate::signals::SignalSource;
 
 /// Time a server keeps of its bound to cut what did not end and join it.
 const CUT_TIME: Duration = Duration::from_millis(250);
+
+/// Time for the last events to reach the store and the sinks.
+const EVENTS_BOUND: Duration = Duration::from_secs(10);
 
 /// Collects the parts of a [`Service`].
 #[must_use = "nothing runs until it is built and run"]
@@ -114,6 +120,37 @@ impl ServiceBuilder {
         self.critical(name, serve).closer(name, grace + CUT_TIME, move |until| async move {
             stop.finish(until - CUT_TIME).await;
             Ok::<(), String>(())
+        })
+    }
+
+    /// The admin routes: on a listener of their own when `ADMIN_LISTEN` is set, else beside `routes`,
+    /// which are returned with or without them.
+    ///
+    /// # Errors
+    /// When that listener cannot be bound.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing bound.
+    pub async fn admin(
+        self,
+        values: &Values,
+        admin: Router,
+        routes: Router,
+    ) -> Result<(Self, Router), BindError> {
+        let Some(at) = values.find(&ADMIN_LISTEN) else { return Ok((self, routes.merge(admin))) };
+        let listener = bind(at, "LOCKKEEPER_ADMIN_LISTEN").await?;
+        let server = HttpServer::new(listener, admin, http_limits(values));
+        Ok((self.http("admin routes", server, Duration::ZERO), routes))
+    }
+
+    /// The store of telemetry events, closed within its bound. What could not be stored is a failure.
+    pub fn events(self, events: TelemetryOwner) -> Self {
+        self.closer("events", EVENTS_BOUND, move |until| async move {
+            let report = events.close(until.saturating_duration_since(Instant::now())).await;
+            if report.clean && report.left == 0 {
+                return Ok(());
+            }
+            Err(format!("{} events could not be stored", report.left))
         })
     }
 

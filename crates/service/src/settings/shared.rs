@@ -6,6 +6,7 @@ mod start;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::load::Environment;
 use super::setting::Setting;
@@ -21,7 +22,7 @@ pub use keys::{
     SHUTDOWN_DRAIN_TIMEOUT, STATE_DIR, TOKEN, TRUSTED_PROXIES,
 };
 pub use sinks::{events, sinks};
-pub use start::{ProcessEnvironment, node_id, set_up_logs};
+pub use start::{ProcessEnvironment, node_id, own_state_dir, set_up_logs};
 
 /// The state folder: the setting, else the system's for root and the user's for everybody else
 /// (`$XDG_STATE_HOME`, `$HOME/.local/state`). `None` when a user has none of them.
@@ -172,13 +173,16 @@ pub fn http_limits(values: &Values) -> HttpLimits {
     }
 }
 
-/// How long each part of a shutdown may take. Whether every listener is on loopback is decided from
+/// How long each part of a shutdown may take. A daemon without `ANNOUNCE_DELAY` in its table announces
+/// nothing: nobody chooses between several of it. Whether every listener is on loopback is decided from
 /// the settings, before anything is bound.
 pub fn shutdown_settings(values: &Values) -> ShutdownSettings {
+    let announces = values.has(ANNOUNCE_DELAY.setting());
+    let announce = if announces { values.get(&ANNOUNCE_DELAY) } else { Duration::ZERO };
     let drain = values.get(&SHUTDOWN_DRAIN_TIMEOUT);
     let loopback = |(_, address): &(_, SocketAddr)| address.ip().to_canonical().is_loopback();
     ShutdownSettings {
-        announce: values.get(&ANNOUNCE_DELAY),
+        announce,
         drain: (!drain.is_zero()).then_some(drain),
         force: values.get(&FORCE_STOP_TIMEOUT),
         close: values.get(&CLOSE_TIMEOUT),

@@ -1,11 +1,13 @@
 //! What every daemon does with its settings before anything else.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use telemetry::tracing_setup::{self, Format, InitError};
 
-use super::{LOG, LOG_FORMAT, NODE_ID};
+use super::{LOG, LOG_FORMAT, NODE_ID, state_dir};
 use crate::settings::{Environment, Values};
+use crate::{ExitStatus, Refused};
 
 /// The real environment of the process. For `main`; everything else takes an [`Environment`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -15,6 +17,18 @@ impl Environment for ProcessEnvironment {
     fn variables(&self) -> Vec<(OsString, OsString)> {
         std::env::vars_os().collect()
     }
+}
+
+/// The state folder of this process: see [`state_dir`].
+///
+/// # Errors
+/// When there is none.
+pub fn own_state_dir(values: &Values) -> Result<PathBuf, Refused> {
+    let root = rustix::process::geteuid().is_root();
+    state_dir(values, root, &ProcessEnvironment).ok_or_else(|| {
+        let why = "there is no folder for the state; choose one with STATE_DIR";
+        Refused::new(ExitStatus::Failed, &why)
+    })
 }
 
 /// Sets logging up, once in a process.
