@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Mistakes, Reason, Retry};
+use crate::{GrpcCode, Mistakes, Reason, Retry};
 
 /// What became of the sandbox that a failed call was about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
@@ -84,13 +84,29 @@ impl ApiError {
             .map(|seconds| seconds.max(1))
     }
 
+    /// Whether a save failed and took the sandbox with it: no conflict that a client can solve.
+    fn lost(&self) -> bool {
+        matches!(self.reason, Reason::PauseNotSaved | Reason::CheckpointNotSaved)
+            && self.sandbox_after == SandboxAfter::Gone
+    }
+
+    /// The status of a REST answer: that of the reason, but 500 for a sandbox lost in a save.
+    pub fn http_status(&self) -> u16 {
+        if self.lost() { 500 } else { self.reason.http_status() }
+    }
+
+    /// The code of a gRPC answer: that of the reason, but `INTERNAL` for a sandbox lost in a save.
+    pub fn grpc(&self) -> GrpcCode {
+        if self.lost() { GrpcCode::Internal } else { self.reason.grpc() }
+    }
+
     /// The body.
     pub fn body(&self) -> ErrorBody {
         ErrorBody {
             error: ErrorFields {
                 code: self.reason.code().to_owned(),
                 message: self.message.clone(),
-                grpc: self.reason.grpc().as_str().to_owned(),
+                grpc: self.grpc().as_str().to_owned(),
                 sandbox_after: self.sandbox_after,
                 retry_after_ms: self
                     .retry_after

@@ -24,7 +24,7 @@ pub use metrics::Metrics;
 pub use shell::{
     Blocker, ChangeError, CreateError, DeleteError, DeleteOptions, DrainCounts, DrainTotals,
     DrainWatch, ForceError, ForceReason, ForceReport, LifeStep, ListFilter, LiveSandbox,
-    LookupError, OperatorDrain, Orchestrator, Page, PauseError, PauseOptions, RestartError,
-    ResumeError, Snapshot, Stuck, Watch, Watched,
+    LookupError, OperationRefused, OperatorDrain, Orchestrator, Page, PauseError, PauseOptions,
+    RestartError, ResumeError, Snapshot, Stuck, Watch, Watched,
 };
 pub use templates::Template;

@@ -36,3 +36,14 @@ fn an_answer_of_a_newer_server_is_still_read() {
     let body: ErrorBody = serde_json::from_str(text).unwrap();
     assert_eq!(body.error.sandbox_after, SandboxAfter::Gone);
 }
+
+#[test]
+fn a_save_that_failed_is_a_conflict_while_the_sandbox_runs_and_internal_when_it_is_gone() {
+    for reason in [Reason::PauseNotSaved, Reason::CheckpointNotSaved] {
+        let running = ApiError::new(reason, SandboxAfter::Running, "running again");
+        assert_eq!((running.http_status(), running.grpc()), (409, GrpcCode::FailedPrecondition));
+        let gone = ApiError::new(reason, SandboxAfter::Gone, "gone");
+        assert_eq!((gone.http_status(), gone.grpc()), (500, GrpcCode::Internal));
+        assert_eq!(gone.body().error.grpc, "INTERNAL");
+    }
+}

@@ -7,7 +7,7 @@ use crate::driver::RestartError as DriverRestartError;
 use crate::launch::PlanError;
 use crate::node::{DoorRefusal, StatusError};
 use crate::registry::{AdmitRefusal, UpdateError};
-use crate::{ChangeError, CreateError, DeleteError, RestartError};
+use crate::{ChangeError, CreateError, DeleteError, OperationRefused, RestartError};
 
 impl From<CreateError> for Refusal {
     fn from(error: CreateError) -> Self {
@@ -99,6 +99,32 @@ impl From<StatusError> for Refusal {
     }
 }
 
+impl From<OperationRefused> for Refusal {
+    fn from(error: OperationRefused) -> Self {
+        let text = error.to_string();
+        let untouched = |reason| ApiError::new(reason, SandboxAfter::Untouched, text.clone());
+        let none = |reason| ApiError::new(reason, SandboxAfter::None, text.clone());
+        Self(match error {
+            OperationRefused::Unknown(_) => none(Reason::SandboxNotFound),
+            OperationRefused::Stopped { reason, at, .. } => {
+                let at = at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+                none(Reason::SandboxStopped)
+                    .with("stop_reason", reason.as_str())
+                    .with("stopped_at_ms", at.as_millis().to_string())
+            }
+            OperationRefused::Mismatch { present, .. } => {
+                untouched(Reason::LifecycleMismatch).with("lifecycle_id", present.as_str())
+            }
+            OperationRefused::State { state, .. } => {
+                untouched(Reason::WrongState).with("state", state.as_str())
+            }
+            OperationRefused::InProgress { state, .. } => {
+                untouched(Reason::OperationInProgress).with("state", state.as_str())
+            }
+        })
+    }
+}
+
 impl From<RestartError> for Refusal {
     fn from(error: RestartError) -> Self {
         let text = error.to_string();
@@ -108,19 +134,7 @@ impl From<RestartError> for Refusal {
             RestartError::Invalid(mistakes) => {
                 ApiError::bad_request(SandboxAfter::Untouched, &mistakes)
             }
-            RestartError::Unknown(_) => {
-                ApiError::new(Reason::SandboxNotFound, SandboxAfter::None, text)
-            }
-            RestartError::Stopped { reason, .. } => {
-                ApiError::new(Reason::SandboxStopped, SandboxAfter::None, text)
-                    .with("stop_reason", reason.as_str())
-            }
-            RestartError::Mismatch { present, .. } => {
-                untouched(Reason::LifecycleMismatch).with("lifecycle_id", present.as_str())
-            }
-            RestartError::State { state, .. } => {
-                untouched(Reason::WrongState).with("state", state.as_str())
-            }
+            RestartError::Refused(refused) => return refused.into(),
             RestartError::Driver(error) => match error {
                 DriverRestartError::Unsupported => untouched(Reason::Unsupported),
                 DriverRestartError::Busy => untouched(Reason::OperationInProgress),

@@ -58,19 +58,7 @@ impl From<PauseError> for Refusal {
         let text = error.to_string();
         let untouched = |reason| ApiError::new(reason, SandboxAfter::Untouched, text.clone());
         Self(match error {
-            PauseError::Unknown(_) => {
-                ApiError::new(Reason::SandboxNotFound, SandboxAfter::None, text)
-            }
-            PauseError::Stopped { reason, at, .. } => stopped(text, reason.as_str(), at),
-            PauseError::Mismatch { present, .. } => {
-                untouched(Reason::LifecycleMismatch).with("lifecycle_id", present.as_str())
-            }
-            PauseError::State { state, .. } => {
-                untouched(Reason::WrongState).with("state", state.as_str())
-            }
-            PauseError::InProgress { state, .. } => {
-                untouched(Reason::OperationInProgress).with("state", state.as_str())
-            }
+            PauseError::Refused(refused) => return refused.into(),
             PauseError::DiskLow { .. } => untouched(Reason::DiskLow),
             PauseError::Unsupported => untouched(Reason::Unsupported),
             PauseError::Store(_) => untouched(Reason::StoreUnavailable),
@@ -93,19 +81,7 @@ impl From<ResumeError> for Refusal {
         let text = error.to_string();
         let untouched = |reason| ApiError::new(reason, SandboxAfter::Untouched, text.clone());
         Self(match error {
-            ResumeError::Unknown(_) => {
-                ApiError::new(Reason::SandboxNotFound, SandboxAfter::None, text)
-            }
-            ResumeError::Stopped { reason, at, .. } => stopped(text, reason.as_str(), at),
-            ResumeError::Mismatch { present, .. } => {
-                untouched(Reason::LifecycleMismatch).with("lifecycle_id", present.as_str())
-            }
-            ResumeError::State { state, .. } => {
-                untouched(Reason::WrongState).with("state", state.as_str())
-            }
-            ResumeError::InProgress { state, .. } => {
-                untouched(Reason::OperationInProgress).with("state", state.as_str())
-            }
+            ResumeError::Refused(refused) => return refused.into(),
             ResumeError::Door(refusal) => untouched(door_reason(&refusal)),
             ResumeError::Admit(AdmitRefusal::Full { retry, .. }) => {
                 untouched(Reason::NodeFull).retry_after(retry)
@@ -122,11 +98,4 @@ impl From<ResumeError> for Refusal {
             }
         })
     }
-}
-
-fn stopped(text: String, reason: &str, at: std::time::SystemTime) -> ApiError {
-    let at = at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis();
-    ApiError::new(Reason::SandboxStopped, SandboxAfter::None, text)
-        .with("stop_reason", reason)
-        .with("stopped_at_ms", at.to_string())
 }

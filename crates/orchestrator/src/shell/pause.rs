@@ -1,13 +1,13 @@
 //! Parking a sandbox on request, at the end of its time, or in a shutdown.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use lockkeeper_api::{DrainPolicy, SandboxState};
+use lockkeeper_api::DrainPolicy;
 use telemetry::fields;
 use telemetry::words::StopReason;
 
 use super::operations::{Outcome, Waiter, ended};
+use super::refused::OperationRefused;
 use super::task::Life;
 use super::{Core, Orchestrator, Shared, Snapshot, now};
 use crate::driver::{ProfileError, Room};
@@ -24,43 +24,9 @@ pub struct PauseOptions {
 /// Why a sandbox is not parked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PauseError {
-    /// Never heard of, or too long ago.
-    #[error("no sandbox with the id `{0}` is known")]
-    Unknown(String),
-    /// It has ended.
-    #[error("the sandbox `{id}` has ended: {reason}", reason = reason.as_str())]
-    Stopped {
-        /// Which.
-        id: String,
-        /// Why.
-        reason: StopReason,
-        /// When.
-        at: SystemTime,
-    },
-    /// The sandbox has a newer incarnation than the one that was named.
-    #[error("the sandbox `{id}` is now the incarnation `{present}`, which was left as it is")]
-    Mismatch {
-        /// The sandbox.
-        id: String,
-        /// Its present incarnation.
-        present: LifecycleId,
-    },
-    /// It does not run.
-    #[error("the sandbox `{id}` is {state}; only a running one can be paused", state = state.as_str())]
-    State {
-        /// Which.
-        id: String,
-        /// Where it stands.
-        state: SandboxState,
-    },
-    /// Another operation on it is under way.
-    #[error("the sandbox `{id}` is {state} already; try again when that has ended", state = state.as_str())]
-    InProgress {
-        /// Which.
-        id: String,
-        /// What is being done with it.
-        state: SandboxState,
-    },
+    /// It was not even begun.
+    #[error(transparent)]
+    Refused(#[from] OperationRefused),
     /// The disk is nearly full. The sandbox runs as before.
     #[error("{free} MiB are free on the node's disk and a pause needs {needed} MiB; make room")]
     DiskLow {
@@ -95,11 +61,7 @@ impl PauseError {
     /// A stable word for logs and metric labels.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Unknown(_) => "unknown",
-            Self::Stopped { .. } => "stopped",
-            Self::Mismatch { .. } => "mismatch",
-            Self::State { .. } => "state",
-            Self::InProgress { .. } => "in_progress",
+            Self::Refused(refused) => refused.kind(),
             Self::DiskLow { .. } => "disk_low",
             Self::Unsupported => "unsupported",
             Self::Store(_) => "store",
@@ -129,11 +91,11 @@ impl Orchestrator {
 
     async fn pause_inner(&self, id: &str, options: &PauseOptions) -> Result<Snapshot, PauseError> {
         let shared = &self.shared;
-        let lifecycle = shared.pausable(&shared.lock(), id, options.lifecycle.as_ref())?;
+        let lifecycle = Shared::savable(&shared.lock(), id, options.lifecycle.as_ref(), "paused")?;
         shared.check_room(&lifecycle).await?;
         let waiter = shared.begin_pause(id, &lifecycle)?;
         match ended(waiter).await {
-            Outcome::Done => self.get(id).ok_or_else(|| PauseError::Unknown(id.to_owned())),
+            Outcome::Done => Ok(self.get(id).ok_or_else(|| OperationRefused::unknown(id))?),
             Outcome::Restored(detail) => Err(PauseError::NotSaved(detail)),
             Outcome::Ending(stop) => {
                 Err(PauseError::Gone { reason: stop.reason, detail: stop.detail })
@@ -146,38 +108,25 @@ impl Orchestrator {
 }
 
 impl Shared {
-    /// The running incarnation of that sandbox.
-    fn pausable(
-        &self,
+    /// The running incarnation of that sandbox; `doing` is what it is asked for.
+    pub(super) fn savable(
         core: &Core,
         id: &str,
         pinned: Option<&LifecycleId>,
-    ) -> Result<LifecycleId, PauseError> {
-        let Some(sandbox) = core.registry.sandbox(id) else {
-            return Err(match core.registry.tombstone(id) {
-                Some(tomb) => PauseError::Stopped {
-                    id: id.to_owned(),
-                    reason: tomb.stop.reason,
-                    at: tomb.at.wall,
-                },
-                None => PauseError::Unknown(id.chars().take(64).collect()),
-            });
-        };
-        let present = sandbox.record.lifecycle.clone();
-        if pinned.is_some_and(|pinned| *pinned != present) {
-            return Err(PauseError::Mismatch { id: id.to_owned(), present });
-        }
-        let (id, state) = (id.to_owned(), sandbox.state.word());
+        doing: &'static str,
+    ) -> Result<LifecycleId, OperationRefused> {
+        let sandbox = core.present(id)?;
+        sandbox.pinned(pinned)?;
         match &sandbox.state {
-            State::Running => Ok(present),
+            State::Running => Ok(sandbox.record.lifecycle.clone()),
             State::Pausing { .. } | State::Checkpointing { .. } | State::Resuming { .. } => {
-                Err(PauseError::InProgress { id, state })
+                Err(sandbox.in_progress())
             }
             State::Requested
             | State::Starting
             | State::Paused { .. }
             | State::Stopping(_)
-            | State::Stopped(_) => Err(PauseError::State { id, state }),
+            | State::Stopped(_) => Err(sandbox.wrong_state("running", doing)),
         }
     }
 
@@ -204,10 +153,8 @@ impl Shared {
     /// The sandbox leaves the live ones and its sessions hear why.
     fn begin_pause(&self, id: &str, lifecycle: &LifecycleId) -> Result<Waiter, PauseError> {
         let mut core = self.lock();
-        self.pausable(&core, id, Some(lifecycle))?;
-        let Some(sandbox) = core.registry.sandbox(id) else {
-            return Err(PauseError::Unknown(id.to_owned()));
-        };
+        Self::savable(&core, id, Some(lifecycle), "paused")?;
+        let sandbox = core.present(id)?;
         Life::began(&sandbox.handle, Some(now().instant));
         let id = sandbox.record.id.clone();
         let waiter = core.operations.join(&id);

@@ -1,14 +1,14 @@
 //! Another browser for a running sandbox, because somebody asked for it.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use lockkeeper_api::{CreateRequest, Mistakes, RestartRequest, SandboxState};
+use lockkeeper_api::{CreateRequest, Mistakes, RestartRequest};
 use telemetry::fields;
-use telemetry::words::StopReason;
 use upstream::Phase;
 
 use super::handles::Handles;
+use super::refused::OperationRefused;
 use super::{Orchestrator, Shared, Snapshot};
 use crate::config::DEFAULT_TEMPLATE;
 use crate::driver::{RestartChange, RestartError as DriverError};
@@ -23,35 +23,9 @@ pub enum RestartError {
     /// Fields are wrong.
     #[error(transparent)]
     Invalid(#[from] Mistakes),
-    /// Never heard of, or too long ago.
-    #[error("no sandbox with the id `{0}` is known")]
-    Unknown(String),
-    /// It has ended.
-    #[error("the sandbox `{id}` has ended: {reason}", reason = reason.as_str())]
-    Stopped {
-        /// Which.
-        id: String,
-        /// Why.
-        reason: StopReason,
-        /// When.
-        at: SystemTime,
-    },
-    /// The sandbox has a newer incarnation than the one that was named.
-    #[error("the sandbox `{id}` is now the incarnation `{present}`, which was left as it is")]
-    Mismatch {
-        /// The sandbox.
-        id: String,
-        /// Its present incarnation.
-        present: LifecycleId,
-    },
-    /// It does not run.
-    #[error("the sandbox `{id}` is {state}; only a running one has a browser to restart", state = state.as_str())]
-    State {
-        /// Which.
-        id: String,
-        /// Where it stands.
-        state: SandboxState,
-    },
+    /// It was not even begun.
+    #[error(transparent)]
+    Refused(#[from] OperationRefused),
     /// The driver did not do it; its text says which browser runs now.
     #[error(transparent)]
     Driver(#[from] DriverError),
@@ -62,10 +36,7 @@ impl RestartError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "bad_request",
-            Self::Unknown(_) => "unknown",
-            Self::Stopped { .. } => "stopped",
-            Self::Mismatch { .. } => "mismatch",
-            Self::State { .. } => "state",
+            Self::Refused(refused) => refused.kind(),
             Self::Driver(error) => error.kind(),
         }
     }
@@ -103,7 +74,8 @@ impl Orchestrator {
         request: RestartRequest,
     ) -> Result<Snapshot, RestartError> {
         let shared = &self.shared;
-        let (handles, template) = shared.restartable(id, request.lifecycle_id.as_deref())?;
+        let pinned = request.lifecycle_id.as_deref().map(LifecycleId::new);
+        let (handles, template) = shared.restartable(id, pinned.as_ref())?;
         let change = shared.change_of(&template, request)?;
         let lifecycle = handles.lifecycle.clone();
         let generation = shared.driver.restart_browser(lifecycle.clone(), change).await?;
@@ -120,7 +92,7 @@ impl Orchestrator {
         if tokio::time::timeout(NEWS, told).await.is_err() {
             tracing::warn!({ fields::SANDBOX_ID } = id, generation, "the driver did not report it");
         }
-        self.snapshot_of(id, &lifecycle).ok_or_else(|| RestartError::Unknown(id.to_owned()))
+        Ok(self.snapshot_of(id, &lifecycle).ok_or_else(|| OperationRefused::unknown(id))?)
     }
 }
 
@@ -129,34 +101,22 @@ impl Shared {
     fn restartable(
         &self,
         id: &str,
-        pinned: Option<&str>,
+        pinned: Option<&LifecycleId>,
     ) -> Result<(Arc<Handles>, Arc<str>), RestartError> {
         let core = self.lock();
-        let Some(sandbox) = core.registry.sandbox(id) else {
-            return Err(match core.registry.tombstone(id) {
-                Some(tomb) => RestartError::Stopped {
-                    id: id.to_owned(),
-                    reason: tomb.stop.reason,
-                    at: tomb.at.wall,
-                },
-                None => RestartError::Unknown(id.chars().take(64).collect()),
-            });
-        };
-        let present = sandbox.record.lifecycle.clone();
-        if pinned.is_some_and(|pinned| *pinned != *present.as_str()) {
-            return Err(RestartError::Mismatch { id: id.to_owned(), present });
-        }
+        let sandbox = core.present(id)?;
+        sandbox.pinned(pinned)?;
         match &sandbox.state {
             State::Running => Ok((Arc::clone(&sandbox.handle), sandbox.record.template.clone())),
-            state @ (State::Requested
+            State::Requested
             | State::Starting
             | State::Pausing { .. }
             | State::Checkpointing { .. }
             | State::Paused { .. }
             | State::Resuming { .. }
             | State::Stopping(_)
-            | State::Stopped(_)) => {
-                Err(RestartError::State { id: id.to_owned(), state: state.word() })
+            | State::Stopped(_) => {
+                Err(sandbox.wrong_state("running", "given another browser").into())
             }
         }
     }

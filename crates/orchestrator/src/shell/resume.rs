@@ -1,15 +1,15 @@
 //! Bringing a parked sandbox back, on request or because a client connects.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use lockkeeper_api::SandboxState;
 use telemetry::fields;
 use telemetry::words::StopReason;
 use upstream::Publisher;
 
 use super::handles::Handles;
 use super::operations::{Outcome, Waiter, ended};
+use super::refused::OperationRefused;
 use super::task::{Incarnation, Life};
 use super::{Core, LiveSandbox, LookupError, Orchestrator, PauseOptions, Shared, Snapshot, now};
 use crate::driver::OnExit;
@@ -21,43 +21,9 @@ use crate::registry::{AdmitRefusal, Waits};
 /// Why a sandbox was not brought back. Unless it has ended it is as it was before.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResumeError {
-    /// Never heard of, or too long ago.
-    #[error("no sandbox with the id `{0}` is known")]
-    Unknown(String),
-    /// It has ended.
-    #[error("the sandbox `{id}` has ended: {reason}", reason = reason.as_str())]
-    Stopped {
-        /// Which.
-        id: String,
-        /// Why.
-        reason: StopReason,
-        /// When.
-        at: SystemTime,
-    },
-    /// The sandbox has a newer incarnation than the one that was named.
-    #[error("the sandbox `{id}` is now the incarnation `{present}`, which was left as it is")]
-    Mismatch {
-        /// The sandbox.
-        id: String,
-        /// Its present incarnation.
-        present: LifecycleId,
-    },
-    /// It is not parked.
-    #[error("the sandbox `{id}` is {state}; only a paused one can be resumed", state = state.as_str())]
-    State {
-        /// Which.
-        id: String,
-        /// Where it stands.
-        state: SandboxState,
-    },
-    /// Another operation on it is under way.
-    #[error("the sandbox `{id}` is {state}; try again when that has ended", state = state.as_str())]
-    InProgress {
-        /// Which.
-        id: String,
-        /// What is being done with it.
-        state: SandboxState,
-    },
+    /// It was not even begun.
+    #[error(transparent)]
+    Refused(#[from] OperationRefused),
     /// The node takes no new work.
     #[error(transparent)]
     Door(#[from] DoorRefusal),
@@ -91,11 +57,7 @@ impl ResumeError {
     /// A stable word for logs and metric labels.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Unknown(_) => "unknown",
-            Self::Stopped { .. } => "stopped",
-            Self::Mismatch { .. } => "mismatch",
-            Self::State { .. } => "state",
-            Self::InProgress { .. } => "in_progress",
+            Self::Refused(refused) => refused.kind(),
             Self::Door(_) => "door",
             Self::Admit(_) => "admit",
             Self::NoSlot { .. } => "no_slot",
@@ -135,7 +97,7 @@ impl Orchestrator {
             shared.begin_resume(&mut core, id, options.lifecycle.as_ref())?
         };
         match ended(waiter).await {
-            Outcome::Done => self.get(id).ok_or_else(|| ResumeError::Unknown(id.to_owned())),
+            Outcome::Done => Ok(self.get(id).ok_or_else(|| OperationRefused::unknown(id))?),
             Outcome::NotStarted(detail) => Err(ResumeError::StartFailed(detail)),
             Outcome::TimedOut => Err(ResumeError::Timeout(shared.config.create_timeout)),
             Outcome::NoSlot => {
@@ -206,34 +168,23 @@ impl Shared {
         id: &str,
         pinned: Option<&LifecycleId>,
     ) -> Result<Waiter, ResumeError> {
-        let Some(sandbox) = core.registry.sandbox(id) else {
-            return Err(match core.registry.tombstone(id) {
-                Some(tomb) => ResumeError::Stopped {
-                    id: id.to_owned(),
-                    reason: tomb.stop.reason,
-                    at: tomb.at.wall,
-                },
-                None => ResumeError::Unknown(id.chars().take(64).collect()),
-            });
-        };
-        let present = sandbox.record.lifecycle.clone();
-        let joins = matches!(sandbox.state, State::Resuming { .. });
-        if pinned.is_some_and(|pinned| *pinned != present) && !joins {
-            return Err(ResumeError::Mismatch { id: id.to_owned(), present });
+        let sandbox = core.present(id)?;
+        // Whoever joins a resume may still know the incarnation that was parked.
+        if !matches!(sandbox.state, State::Resuming { .. }) {
+            sandbox.pinned(pinned)?;
         }
         let sandbox_id = sandbox.record.id.clone();
-        let state = sandbox.state.word();
         match &sandbox.state {
             State::Paused { .. } => {}
             State::Resuming { .. } => return Ok(core.operations.join(&sandbox_id)),
             State::Pausing { .. } | State::Checkpointing { .. } => {
-                return Err(ResumeError::InProgress { id: id.to_owned(), state });
+                return Err(sandbox.in_progress().into());
             }
             State::Requested
             | State::Starting
             | State::Running
             | State::Stopping(_)
-            | State::Stopped(_) => return Err(ResumeError::State { id: id.to_owned(), state }),
+            | State::Stopped(_) => return Err(sandbox.wrong_state("paused", "resumed").into()),
         }
         let last = Arc::clone(&sandbox.handle);
         let parted = sandbox.record.park.map(|park| park.at.instant);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use lockkeeper_api::{NodeStatus, SandboxState};
 use orchestrator::driver::{ProfileId, ReclaimReport};
 use orchestrator::{
-    Config, ForceReason, LookupError, PauseError, PauseOptions, ResumeError, Snapshot,
+    Config, ForceReason, LookupError, OperationRefused, PauseError, PauseOptions, ResumeError,
+    Snapshot,
 };
 use telemetry::words::ContextDetail;
 use testkit::fake_driver::{Act, FakeDriver, Hold, Point};
@@ -96,8 +97,14 @@ async fn a_refused_pause_leaves_sandbox_and_sessions_as_they_were() {
     assert!(matches!(world.pause("a").await, Err(PauseError::Store(_))));
     let other = PauseOptions { lifecycle: Some(world.lifecycle("a")) };
     world.create("b").await.unwrap();
-    assert!(matches!(world.node.pause("b", other).await, Err(PauseError::Mismatch { .. })));
-    assert!(matches!(world.pause("c").await, Err(PauseError::Unknown(_))));
+    assert!(matches!(
+        world.node.pause("b", other).await,
+        Err(PauseError::Refused(OperationRefused::Mismatch { .. }))
+    ));
+    assert!(matches!(
+        world.pause("c").await,
+        Err(PauseError::Refused(OperationRefused::Unknown(_)))
+    ));
     let now = world.node.live("a").unwrap();
     assert_eq!(now.lifecycle_id, live.lifecycle_id);
     assert!(!now.sessions.is_draining() && live.stop.borrow().is_none());
