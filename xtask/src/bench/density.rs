@@ -5,7 +5,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use lockkeeper_tests::Cdp;
 use serde_json::json;
 use testkit::daemon::{Daemon, Options};
@@ -15,6 +15,7 @@ use super::Bench;
 use super::chart::Chart;
 use super::figure::Figure;
 use super::run::Run;
+use super::stats::median;
 
 /// This bench.
 pub(super) const BENCH: Bench = Bench {
@@ -52,7 +53,7 @@ fn take(run: &Run) -> Result<Vec<Figure>> {
     let options = Options::new(binary).env("LOCKKEEPER_MAX_SANDBOXES", "10000");
     let mut daemon = options.start().map_err(|e| anyhow!(e))?;
     let mut looks = vec![look(&daemon, 0, 0.0)?];
-    let mut sockets = Vec::new();
+    let (mut ids, mut sockets) = (Vec::new(), Vec::new());
     let limit = loop {
         let mut slowest = 0.0_f64;
         for _ in 0..STEP {
@@ -61,6 +62,7 @@ fn take(run: &Run) -> Result<Vec<Figure>> {
             let sandbox = daemon.create(&body).map_err(|e| anyhow!(e))?;
             slowest = slowest.max(from.elapsed().as_secs_f64() * 1e3);
             sockets.push(sandbox["ws_url"].as_str().context("no ws_url")?.to_owned());
+            ids.push(sandbox["id"].as_str().context("no id")?.to_owned());
         }
         looks.push(look(&daemon, sockets.len(), slowest)?);
         if let Some(limit) = exhausted(daemon.pid(), slowest)? {
@@ -100,6 +102,7 @@ fn take(run: &Run) -> Result<Vec<Figure>> {
         "KiB",
         per_reader(&daemon)?,
     ));
+    figures.extend(pausing(run, &daemon, &ids, &sockets[0])?);
     drop(daemon);
     draw(run, &looks)?;
     Ok(figures)
@@ -183,6 +186,31 @@ fn threads(daemon: i32) -> BTreeMap<(i32, i32), f64> {
         Some(((pid, thread), text.split_whitespace().next()?.parse().ok()?))
     });
     used.collect()
+}
+
+/// What is left of all sandboxes once they are paused, and how soon one is back for a client.
+fn pausing(run: &Run, daemon: &Daemon, ids: &[String], socket: &str) -> Result<Vec<Figure>> {
+    let case = format!("{} sandboxes, all paused", ids.len());
+    let mut times = Vec::new();
+    for id in ids {
+        let from = Instant::now();
+        let answer = daemon.call("POST", &format!("/v1/sandboxes/{id}/pause"), None);
+        let answer = answer.map_err(|e| anyhow!(e))?;
+        ensure!(answer.status == 200, "{id} was not paused: {}", answer.body);
+        times.push(from.elapsed().as_secs_f64() * 1e3);
+    }
+    let after = look(daemon, ids.len(), 0.0)?;
+    // The client needs nothing but the address it has.
+    let from = Instant::now();
+    let mut client = Cdp::open(socket).map_err(|e| anyhow!(e))?;
+    client.command("Browser.getVersion", &json!({})).map_err(|e| anyhow!(e))?;
+    let back = from.elapsed().as_secs_f64() * 1e3;
+    Ok(vec![
+        run.figure(&case, "memory of all browsers", "MiB", after.browsers),
+        run.figure(&case, "memory of the daemon", "MiB", after.daemon),
+        run.figure(&case, "time to pause one, median", "ms", median(&times)),
+        run.figure(&case, "connect to the first answer of a paused one", "ms", back),
+    ])
 }
 
 /// KiB of the daemon for each open and idle session, spread over the sandboxes.

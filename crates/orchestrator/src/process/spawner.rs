@@ -103,11 +103,11 @@ impl Nursery {
                 continue;
             }
             let Some(process) = table::read(pid, self.marks)? else { continue };
-            let Some(owner) = owners.iter().find(|owner| {
-                owner.owns(&process) || owner.leaf().is_some_and(|leaf| leaf.holds(pid))
-            }) else {
-                continue;
-            };
+            // The groups come second: each of them is a read of the process's file.
+            let by_group =
+                || owners.iter().find(|owner| owner.leaf().is_some_and(|leaf| leaf.holds(pid)));
+            let owner = owners.iter().find(|owner| owner.owns(&process));
+            let Some(owner) = owner.or_else(by_group) else { continue };
             owner.remember(&process);
             if process.zombie {
                 self.wait_for(pid);
