@@ -12,6 +12,7 @@
 //! | `Chaos.badFrame` | sends a frame with a reserved bit |
 //! | `Chaos.oversize` | announces a message of 300 MiB |
 //! | `Chaos.slowStart {ms}` | the next browser on this profile takes that long to start |
+//! | `Chaos.hog {mib}` | takes that much memory and keeps it |
 //! | anything else | an empty result |
 
 use std::io::{Read, Write};
@@ -133,6 +134,13 @@ fn obey(socket: &mut WebSocket<TcpStream>, command: &Value, slow: &PathBuf) -> b
             let mut header = vec![0b1000_0001, 127];
             header.extend_from_slice(&OVERSIZE.to_be_bytes());
             raw(&header)
+        }
+        "Chaos.hog" => {
+            // In pieces, as a page grows; written to, so that it is there.
+            for _ in 0..params["mib"].as_u64().unwrap_or(0) {
+                vec![1_u8; 1 << 20].leak();
+            }
+            true
         }
         "Chaos.slowStart" => {
             let _ = std::fs::write(slow, params["ms"].as_u64().unwrap_or(0).to_string());

@@ -14,6 +14,8 @@ pub(crate) enum Seen {
     Nobody,
     /// The socket ends without a Close.
     Dropped,
+    /// The upgrade is answered with this status.
+    Refused(u16),
 }
 
 impl fmt::Display for Seen {
@@ -22,6 +24,7 @@ impl fmt::Display for Seen {
             Self::Close(code) => write!(f, "{code}"),
             Self::Nobody => f.write_str("-"),
             Self::Dropped => f.write_str("dropped"),
+            Self::Refused(status) => write!(f, "http {status}"),
         }
     }
 }
@@ -32,6 +35,27 @@ pub(crate) struct Truth {
     pub(crate) reason: &'static str,
     pub(crate) detail: &'static str,
     pub(crate) seen: Seen,
+}
+
+impl Truth {
+    /// A session's reason and detail.
+    pub(crate) const fn new(reason: &'static str, detail: &'static str, seen: Seen) -> Self {
+        Self { reason, detail, seen }
+    }
+
+    /// What must be, where no session has ended or nobody is left to tell it.
+    pub(crate) const fn fact(what: &'static str) -> Self {
+        Self { reason: "", detail: what, seen: Seen::Nobody }
+    }
+}
+
+impl fmt::Display for Truth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            "" => f.write_str(self.detail),
+            reason => write!(f, "{reason} / {}", self.detail),
+        }
+    }
 }
 
 /// What the sandbox of a session is afterwards.
@@ -114,6 +138,10 @@ faults! {
     Expired, "sandbox TTL", 4, Ended, "context_cancelled", "ttl_expired", Seen::Close(1001);
     /// The sandbox is paused.
     Paused, "sandbox paused", 4, Parked, "context_cancelled", "sandbox_paused", Seen::Close(1001);
+    /// The client closes, and nobody comes for the sandbox's idle time.
+    Idle, "client closes, sandbox idle", 4, Ended, "client_close", "client_closed", Seen::Close(CLIENT_CODE);
+    /// The browser takes more memory than its sandbox may.
+    BrowserHogs, "browser over its memory", 2, Ended, "upstream_error", "browser_oom_killed", Seen::Close(1011);
     /// The browser is killed, the client is told, and the sandbox is deleted before the next
     /// browser is ready: our own decision dominates until the verdict is given.
     KilledThenDeleted, "SIGKILL, then deleted", 3, Ended, "context_cancelled", "sandbox_deleted", Seen::Close(1012);
@@ -122,6 +150,32 @@ faults! {
 }
 
 impl Fault {
+    /// Why the sandbox must have ended, of those that end it.
+    pub(crate) fn stop_reason(self) -> Option<&'static str> {
+        match self {
+            Self::BrowserKilledForGood => Some("browser_crashed"),
+            Self::BrowserClosed => Some("browser_closed"),
+            Self::BrowserHogs => Some("oom"),
+            Self::Deleted | Self::KilledThenDeleted => Some("request"),
+            Self::Expired => Some("ttl"),
+            Self::Idle => Some("idle"),
+            Self::ClientClose
+            | Self::ClientGone
+            | Self::ClientReset
+            | Self::ClientBadFrame
+            | Self::ClientOversize
+            | Self::BrowserCloses
+            | Self::BrowserDrops
+            | Self::BrowserBadFrame
+            | Self::BrowserOversize
+            | Self::BrowserKilled
+            | Self::BrowserTerminated
+            | Self::BrowserExits
+            | Self::Paused
+            | Self::ClosedThenKilled => None,
+        }
+    }
+
     /// Draws one.
     pub(crate) fn draw(rng: &mut fastrand::Rng) -> Self {
         let total = Self::ALL.iter().map(|(_, weight)| weight).sum();

@@ -6,6 +6,7 @@ mod fault;
 mod ledger;
 mod report;
 mod round;
+mod scene;
 mod session;
 
 use std::os::unix::fs::PermissionsExt;
@@ -18,6 +19,8 @@ use testkit::daemon::StateDir;
 
 use crate::report::Report;
 use crate::round::{Ending, Plan};
+use crate::scene::Scene;
+use crate::session::MEMORY;
 
 /// How much is done.
 struct Arguments {
@@ -25,6 +28,8 @@ struct Arguments {
     sessions: usize,
     limit: Duration,
     profile: String,
+    /// The only scene to be played, without any round.
+    scene: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -42,7 +47,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `--seed N --sessions N --minutes M --profile quick|full`, each at most once.
+/// `--seed N --sessions N --minutes M --profile quick|full --scene NAME`, each at most once.
 fn parse(args: &[String]) -> Result<Arguments, String> {
     let find = |name: &str| {
         let at = args.iter().position(|arg| arg == name)?;
@@ -65,16 +70,19 @@ fn parse(args: &[String]) -> Result<Arguments, String> {
         sessions: usize::try_from(sessions).map_err(|e| e.to_string())?,
         limit: Duration::from_secs(minutes.saturating_mul(60)),
         profile,
+        scene: find("--scene"),
     })
 }
 
 /// Sessions of one round with scripted browsers, and with Chromium.
 const ROUND: usize = 120;
 const REAL_ROUND: usize = 16;
+/// Rounds between two plays of all scenes.
+const SCENES_EVERY: usize = 40;
 
 /// Runs rounds until the sessions are done or the time is over; returns the differences.
 fn run(arguments: &Arguments) -> Result<usize, String> {
-    let Arguments { seed, sessions, limit, profile } = arguments;
+    let Arguments { seed, sessions, limit, profile, scene } = arguments;
     let repeat = format!(
         "cargo xtask chaos --profile {profile} --seed {seed} --sessions {sessions} --minutes {}",
         limit.as_secs() / 60
@@ -85,7 +93,13 @@ fn run(arguments: &Arguments) -> Result<usize, String> {
     let mut rng = fastrand::Rng::with_seed(*seed);
     let mut report = Report::default();
     let scripted = Scripted::install()?;
-    while go() && report.sessions < *sessions {
+    if let Some(name) = scene {
+        play(&scripted, &mut rng, &mut report, |scene| scene.name == name)?;
+    }
+    while scene.is_none() && go() && report.sessions < *sessions {
+        if report.rounds.is_multiple_of(SCENES_EVERY) {
+            play(&scripted, &mut rng, &mut report, |_| true)?;
+        }
         // Every sixth round is with Chromium, the first one among them.
         let real = report.rounds % 6 == 0;
         let ending = Ending::ALL[report.rounds % Ending::ALL.len()];
@@ -94,11 +108,13 @@ fn run(arguments: &Arguments) -> Result<usize, String> {
         let plan = Plan {
             options: match real {
                 true => options,
-                false => options.env("LOCKKEEPER_BROWSER", scripted.path()),
+                false => options
+                    .env("LOCKKEEPER_BROWSER", scripted.path())
+                    .env("LOCKKEEPER_SANDBOX_MEMORY", MEMORY),
             },
             ending,
             workers: if real { 2 } else { 8 },
-            sessions: most.min(sessions - report.sessions),
+            sessions: most.min(sessions.saturating_sub(report.sessions)),
             real,
             rng: rng.fork(),
             go: &go,
@@ -130,6 +146,36 @@ fn run(arguments: &Arguments) -> Result<usize, String> {
         report.differences()
     );
     Ok(report.differences())
+}
+
+/// Plays the scenes that are `wanted`, and says which this machine lacks something for.
+fn play(
+    scripted: &Scripted,
+    rng: &mut fastrand::Rng,
+    report: &mut Report,
+    wanted: impl Fn(&Scene) -> bool,
+) -> Result<(), String> {
+    let scenes: Vec<&Scene> = scene::ALL.iter().filter(|scene| wanted(scene)).collect();
+    if scenes.is_empty() {
+        let names: Vec<&str> = scene::ALL.iter().map(|scene| scene.name).collect();
+        return Err(format!("--scene is one of {names:?}"));
+    }
+    for scene in scenes {
+        let rng = rng.fork();
+        if let Some(cause) = (scene.missing)() {
+            report.skipped.insert(scene.name, cause);
+            println!("scene: {}: skipped: {cause}", scene.name);
+            continue;
+        }
+        let (began, before) = (Instant::now(), report.differences());
+        let result = scene::play(scene, &PathBuf::from(scripted.path()), rng);
+        report.add(result.outcomes);
+        report.wrong.extend(result.wrong);
+        let differences = report.differences() - before;
+        let took = began.elapsed().as_secs_f64();
+        println!("scene: {}: {differences} differences, {took:.1} s", scene.name);
+    }
+    Ok(())
 }
 
 /// This program where the sandboxes' users can execute it, to be started in place of a browser.

@@ -14,6 +14,8 @@ pub(crate) struct Report {
     rows: BTreeMap<&'static str, Row>,
     /// What is wrong beside single sessions.
     pub(crate) wrong: Vec<String>,
+    /// Scenes that this machine lacks something for, and what.
+    pub(crate) skipped: BTreeMap<&'static str, &'static str>,
     pub(crate) sessions: usize,
     pub(crate) rounds: usize,
 }
@@ -45,20 +47,20 @@ impl Report {
     /// Prints the table and the first differences.
     pub(crate) fn print(&self) {
         println!(
-            "{:<32} {:<38} {:>8} {:>8} {:>8}",
+            "{:<36} {:<44} {:>8} {:>8} {:>8}",
             "fault", "expected", "client", "as it is", "wrong"
         );
         for (fault, row) in &self.rows {
-            let expected = match row.truth.reason {
-                "" => "sandbox ends as node_restart".to_owned(),
-                reason => format!("{reason} / {}", row.truth.detail),
-            };
+            let expected = row.truth.to_string();
             println!(
-                "{fault:<32} {expected:<38} {:>8} {:>8} {:>8}",
+                "{fault:<36} {expected:<44} {:>8} {:>8} {:>8}",
                 row.truth.seen.to_string(),
                 row.right,
                 row.wrong.len()
             );
+        }
+        for (scene, cause) in &self.skipped {
+            println!("{scene:<36} skipped: {cause}");
         }
         for (fault, row) in &self.rows {
             for wrong in row.wrong.iter().take(3) {
@@ -94,6 +96,7 @@ impl Report {
             "differences": self.differences(),
             "faults": rows,
             "wrong": self.wrong,
+            "skipped": self.skipped,
         });
         std::fs::create_dir_all(folder)?;
         std::fs::write(folder.join("report.json"), format!("{report:#}\n"))

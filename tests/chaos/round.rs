@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lockkeeper_tests::Ended;
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::census::Census;
 use testkit::daemon::{Daemon, Options, StateDir};
 
@@ -17,6 +17,8 @@ use crate::session::{Held, Outcome, PATIENCE, Worker, compare};
 pub(crate) enum Ending {
     /// Every sandbox is deleted and the daemon must be as small as before; then SIGTERM.
     Quiet,
+    /// The node is drained and taken back; its sessions must not notice. Then as [`Self::Quiet`].
+    Undrained,
     /// SIGTERM with open sessions; the drain's deadline ends them.
     Drain,
     /// A second SIGTERM during a drain without a deadline.
@@ -26,11 +28,13 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
-    pub(crate) const ALL: [Self; 4] = [Self::Quiet, Self::Drain, Self::Force, Self::Killed];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Quiet, Self::Undrained, Self::Drain, Self::Force, Self::Killed];
 
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Quiet => "all deleted, then SIGTERM",
+            Self::Undrained => "drained, undone, all deleted",
             Self::Drain => "SIGTERM, drain deadline",
             Self::Force => "SIGTERM twice",
             Self::Killed => "daemon SIGKILL",
@@ -39,19 +43,26 @@ impl Ending {
 
     /// What the sessions must hear that are open then.
     fn truth(self) -> Truth {
-        let (reason, detail, seen) = match self {
-            Self::Quiet => ("context_cancelled", "sandbox_deleted", Seen::Close(1001)),
-            Self::Drain => ("context_cancelled", "node_drain", Seen::Close(1001)),
-            Self::Force => ("context_cancelled", "forced_stop", Seen::Close(1001)),
+        let ours = |detail| Truth::new("context_cancelled", detail, Seen::Close(1001));
+        match self {
+            Self::Quiet | Self::Undrained => ours("sandbox_deleted"),
+            Self::Drain => ours("node_drain"),
+            Self::Force => ours("forced_stop"),
             // Nobody is left to report anything; the sandbox is found by the next daemon.
-            Self::Killed => ("", "", Seen::Dropped),
-        };
-        Truth { reason, detail, seen }
+            Self::Killed => {
+                Truth { seen: Seen::Dropped, ..Truth::fact("sandbox ends as node_restart") }
+            }
+        }
+    }
+
+    /// Whether the daemon must be as small again as before, because nothing is left in it.
+    fn empties(self) -> bool {
+        matches!(self, Self::Quiet | Self::Undrained)
     }
 
     fn drain_timeout(self) -> &'static str {
         match self {
-            Self::Quiet | Self::Drain => "1s",
+            Self::Quiet | Self::Undrained | Self::Drain => "1s",
             Self::Force | Self::Killed => "10m",
         }
     }
@@ -164,12 +175,15 @@ fn end(
     result: &mut Result,
 ) -> (Vec<Held>, Vec<std::result::Result<Ended, String>>) {
     let signals: &[Signal] = match ending {
-        Ending::Quiet => &[],
+        Ending::Quiet | Ending::Undrained => &[],
         Ending::Drain => &[Signal::SIGTERM],
         Ending::Force => &[Signal::SIGTERM, Signal::SIGTERM],
         Ending::Killed => &[Signal::SIGKILL],
     };
-    if ending == Ending::Quiet {
+    if ending == Ending::Undrained {
+        result.check(drain_and_undo(daemon, &mut held));
+    }
+    if ending.empties() {
         for held in &held {
             let path = format!("/v1/sandboxes/{}", held.sandbox);
             result.check(daemon.call("DELETE", &path, None).map(drop));
@@ -183,12 +197,12 @@ fn end(
         daemon.signal(*signal);
     }
     let ends: Vec<_> = held.iter_mut().map(|held| held.cdp.wait_end(PATIENCE)).collect();
-    if ending == Ending::Quiet {
+    if ending.empties() {
         result.check(before.wait_until_back(PATIENCE));
         daemon.signal(Signal::SIGTERM);
     }
     let want = match ending {
-        Ending::Quiet | Ending::Drain | Ending::Force => Some(0),
+        Ending::Quiet | Ending::Undrained | Ending::Drain | Ending::Force => Some(0),
         Ending::Killed => None,
     };
     match daemon.wait_exit(PATIENCE) {
@@ -201,6 +215,25 @@ fn end(
         Err(e) => result.wrong.push(e),
     }
     (held, ends)
+}
+
+/// While the node drains nothing new is taken; afterwards it is again, and what was open has gone on.
+fn drain_and_undo(daemon: &Daemon, held: &mut [Held]) -> std::result::Result<(), String> {
+    let create = || daemon.call("POST", "/v1/sandboxes", Some(&json!({ "id": "late" })));
+    let told = daemon.call("POST", "/v1/node/drain", Some(&json!({ "deadline": "10m" })))?;
+    let refused = create()?;
+    if !(200..300).contains(&told.status) || refused.status != 503 {
+        return Err(format!("a drain was answered {told:?}, and a create then {refused:?}"));
+    }
+    for held in held {
+        held.cdp.command("Browser.getVersion", &json!({}))?;
+    }
+    let undone = daemon.call("PUT", "/v1/node/status", Some(&json!({ "status": "healthy" })))?;
+    let taken = create()?;
+    if undone.status != 200 || !(200..300).contains(&taken.status) {
+        return Err(format!("the end of a drain was answered {undone:?}, and a create {taken:?}"));
+    }
+    daemon.call("DELETE", "/v1/sandboxes/late", None).map(drop)
 }
 
 fn audit_held(

@@ -15,6 +15,10 @@ use crate::ledger::Ledger;
 /// How long anything may take before it counts as lost: generous, as it only matters when it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
+/// What a sandbox of scripted browsers may use, and what one takes that is to go over it.
+pub(crate) const MEMORY: &str = "192 MiB";
+const HOG_MIB: u32 = 400;
+
 /// What came of one session.
 pub(crate) struct Outcome {
     pub(crate) fault: &'static str,
@@ -113,8 +117,11 @@ impl<'a> Worker<'a> {
                 self.retire()?;
             }
             After::Ended => {
-                self.ledger.wait(&sandbox.id, "sandbox_stopped", 0, PATIENCE)?;
+                let stopped = self.ledger.wait(&sandbox.id, "sandbox_stopped", 0, PATIENCE)?;
                 self.sandbox = None;
+                if stopped["data"]["stop_reason"].as_str() != fault.stop_reason() {
+                    return Err(format!("the sandbox ended as {stopped}"));
+                }
             }
         }
         compare(fault.truth(), &told, seen.as_ref())
@@ -126,7 +133,7 @@ impl<'a> Worker<'a> {
             // A second crash would be followed by a back-off, which is tested elsewhere.
             sandbox.browsers > 1 && fault.needs_a_browser_without_a_crash()
         });
-        if worn || fault == Fault::BrowserKilledForGood {
+        if worn || matches!(fault, Fault::BrowserKilledForGood | Fault::Idle) {
             self.retire()?;
         }
         if self.sandbox.is_none() {
@@ -134,6 +141,9 @@ impl<'a> Worker<'a> {
             self.made += 1;
             if fault == Fault::BrowserKilledForGood {
                 body["on_crash"] = json!("stop");
+            }
+            if fault == Fault::Idle {
+                body["idle"] = json!("1s");
             }
             let answer = self.daemon.call("POST", "/v1/sandboxes", Some(&body))?;
             let text = |name: &str| answer.body[name].as_str().map(str::to_owned);
@@ -165,7 +175,7 @@ impl<'a> Worker<'a> {
     fn inject(&self, fault: Fault, mut cdp: Cdp) -> Result<Option<Ended>, String> {
         let sandbox = self.sandbox.as_ref().ok_or("no sandbox")?;
         match fault {
-            Fault::ClientClose => return cdp.close(CLIENT_CODE).map(Some),
+            Fault::ClientClose | Fault::Idle => return cdp.close(CLIENT_CODE).map(Some),
             Fault::ClientGone => return Ok(None),
             Fault::ClientReset => {
                 cdp.reset()?;
@@ -185,6 +195,7 @@ impl<'a> Worker<'a> {
             Fault::BrowserDrops => drop(cdp.send("Chaos.drop", &json!({}))?),
             Fault::BrowserBadFrame => drop(cdp.send("Chaos.badFrame", &json!({}))?),
             Fault::BrowserOversize => drop(cdp.send("Chaos.oversize", &json!({}))?),
+            Fault::BrowserHogs => drop(cdp.send("Chaos.hog", &json!({ "mib": HOG_MIB }))?),
             Fault::BrowserExits => drop(cdp.send("Chaos.exit", &json!({ "code": 7 }))?),
             Fault::BrowserClosed => drop(cdp.send("Browser.close", &json!({}))?),
             Fault::BrowserKilled | Fault::BrowserKilledForGood => {
@@ -251,6 +262,7 @@ impl Fault {
             | Self::Deleted
             | Self::Paused
             | Self::Expired
+            | Self::Idle
             | Self::ClosedThenKilled => true,
             Self::BrowserCloses
             | Self::BrowserDrops
@@ -258,6 +270,7 @@ impl Fault {
             | Self::BrowserOversize
             | Self::BrowserTerminated
             | Self::BrowserExits
+            | Self::BrowserHogs
             | Self::KilledThenDeleted => false,
         }
     }

@@ -1,7 +1,10 @@
 //! Sandboxes that are paused and come back with what their pages had stored.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lockkeeper_tests::{Cdp, Outcome, daemon, must};
@@ -169,18 +172,26 @@ fn evaluate(node: &Daemon, site: &Site, script: &str) -> Result<Value, String> {
     Ok(result["result"]["value"].clone())
 }
 
-/// A web site on loopback, which answers every request with an empty page.
+/// A web site on loopback, which answers every request with an empty page. Dropping it ends it.
 struct Site {
     url: String,
+    address: SocketAddr,
+    over: Arc<AtomicBool>,
+    server: Option<JoinHandle<()>>,
 }
 
 impl Site {
     fn open() -> Result<Self, String> {
         let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
         let address = listener.local_addr().map_err(|e| e.to_string())?;
-        std::thread::spawn(move || {
+        let over = Arc::<AtomicBool>::default();
+        let theirs = Arc::clone(&over);
+        let server = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { return };
+                if theirs.load(Ordering::SeqCst) {
+                    return;
+                }
                 std::thread::spawn(move || {
                     let mut request = [0; 4096];
                     let _ = stream.read(&mut request);
@@ -191,6 +202,17 @@ impl Site {
                 });
             }
         });
-        Ok(Self { url: format!("http://{address}") })
+        Ok(Self { url: format!("http://{address}"), address, over, server: Some(server) })
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        // What it waits for is a connection.
+        let woken = TcpStream::connect(self.address).is_ok();
+        if let Some(server) = self.server.take().filter(|_| woken) {
+            let _ = server.join();
+        }
     }
 }

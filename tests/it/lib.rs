@@ -2,14 +2,16 @@
 
 mod cdp;
 mod echo;
+mod nats;
 mod otlp;
 mod parts;
 mod unit;
 
 pub use cdp::{Cdp, Ended, Refused};
 pub use echo::serve_echo;
+pub use nats::NatsServer;
 pub use otlp::Receiver;
-pub use parts::{cli, clients, daemon, gateway, node};
+pub use parts::{cli, clients, daemon, gateway, node, sidecar};
 pub use unit::{NotifySocket, Unit};
 
 /// What a test returns: nothing, or a text that says what was seen instead.

@@ -1,8 +1,9 @@
 //! End-to-end tests. Each starts a real daemon, most of them with real browsers, and checks at the end that
-//! nothing is left. The harness is `libtest-mimic`, so that a test which cannot run on a machine is
+//! nothing is left, neither of the daemon nor in the test process itself. The harness is `libtest-mimic`, so that a test which cannot run on a machine is
 //! shown as ignored with its cause instead of passing.
 
 mod agents;
+mod counted;
 mod fault_agents;
 mod fault_browser;
 mod fault_client;
@@ -27,8 +28,10 @@ mod flow_restart;
 mod flow_security;
 mod flow_templates;
 
-use libtest_mimic::{Arguments, Trial};
-use lockkeeper_tests::Outcome;
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+use lockkeeper_tests::{NatsServer, Outcome};
 
 /// One test: a fact and the function that shows it.
 pub(crate) type Fact = (&'static str, fn() -> Outcome);
@@ -41,7 +44,7 @@ macro_rules! facts {
     };
 }
 
-fn main() {
+fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let groups: &[(&str, &[Fact])] = &[
         ("fault_agents", fault_agents::FACTS),
@@ -74,20 +77,27 @@ fn main() {
         ("flow_agents", agents::needs_validator(), flow_agents::VALIDATED),
         ("flow_events", needs_root(), flow_events::AS_ROOT),
         ("flow_readers", flow_readers::missing(), flow_readers::WITH_PROMETHEUS),
-        ("flow_events_server", flow_events_server::missing(), flow_events_server::FACTS),
+        ("flow_events_server", NatsServer::missing(), flow_events_server::FACTS),
     ];
     let always = groups.iter().map(|(group, facts)| (*group, None, *facts));
+    let alone = counted::one_at_a_time(&arguments);
     let trials = always
         .chain(conditional)
         .flat_map(|(group, missing, facts)| {
             facts.iter().map(move |(name, run)| {
-                Trial::test(format!("{group}::{name}"), move || run().map_err(Into::into))
+                counted::trial(format!("{group}::{name}"), *run, alone)
                     .with_kind(missing.unwrap_or_default())
                     .with_ignored_flag(missing.is_some())
             })
         })
         .collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    match counted::run(arguments, trials) {
+        Ok(conclusion) => conclusion.exit_code(),
+        Err(left) => {
+            eprintln!("error: {left}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn needs_root() -> Option<&'static str> {

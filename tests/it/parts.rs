@@ -17,6 +17,11 @@ pub fn gateway() -> Options {
     Options::new(binary("listenerd"))
 }
 
+/// A `devtools-proxyd` on a free port.
+pub fn sidecar() -> Options {
+    Options::new(binary("devtools-proxyd"))
+}
+
 /// The command-line client.
 pub fn cli() -> PathBuf {
     binary("lockkeeper")

@@ -1,7 +1,7 @@
 //! `cargo xtask chaos`: real daemons, browsers and clients, and faults from a seed.
 //!
 //! The work is done by `lockkeeper-chaos` in the package of the end-to-end tests, which has the
-//! clients; this builds it together with the daemon and starts it.
+//! clients; this builds it together with the daemons and starts it.
 
 use anyhow::Result;
 
@@ -13,12 +13,16 @@ use crate::{cmd, progress, setup, tools};
 /// When anything was reported other than it was done, was lost, or was left behind.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     setup::all()?;
-    progress::step("build the daemon and the faults", || {
+    progress::step("build the daemons and the faults", || {
         let build = [
             "build",
             "--locked",
             "--package",
             "lockkeeperd",
+            "--package",
+            "devtools-proxyd",
+            "--package",
+            "listenerd",
             "--package",
             "lockkeeper-tests",
             "--bins",

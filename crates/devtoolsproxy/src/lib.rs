@@ -7,6 +7,8 @@ pub mod dial;
 mod directory;
 #[cfg(test)]
 mod docs_check;
+#[cfg(test)]
+mod docs_facts;
 mod edge;
 mod entry;
 mod establish;
