@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 crate::facts! {
     a_sandbox_is_made_used_listed_and_ended_from_the_command_line,
     a_sandbox_is_parked_and_brought_back_from_the_command_line,
+    a_sandbox_is_saved_and_another_one_begins_there_from_the_command_line,
     refusals_say_what_to_do_and_exit_with_their_own_code,
     a_drain_is_begun_and_undone_from_the_command_line,
     events_go_on_over_a_restart_of_the_node,
@@ -99,6 +100,30 @@ fn a_sandbox_is_parked_and_brought_back_from_the_command_line() -> Outcome {
     must!(back["state"] == "running" && back["id"] == "a", "{back}");
     let old = run(&base, &["pause", "a", "--lifecycle-id", first])?;
     must!(old.status.code() == Some(1), "an incarnation that is gone was parked: {old:?}");
+    Ok(())
+}
+
+fn a_sandbox_is_saved_and_another_one_begins_there_from_the_command_line() -> Outcome {
+    let mut daemon = daemon().start()?;
+    let base = daemon.base().to_owned();
+    daemon.create(&json!({ "id": "a" }))?;
+    let saved = done(&base, &["checkpoint", "a"])?;
+    daemon.remember();
+    let id = saved.lines().find_map(|line| line.strip_prefix("snapshot"));
+    let id = id.map(str::trim).unwrap_or_default();
+    must!(!id.is_empty() && saved.contains("a  running"), "{saved}");
+    let listed = done(&base, &["snapshots"])?;
+    must!(listed.lines().count() == 2 && listed.contains(id), "{listed}");
+    let shown = done_json(&base, &["snapshots", "get", id])?;
+    must!(shown["sandbox_id"] == "a", "{shown}");
+    let copy = done_json(&base, &["create", "--id", "b", "--snapshot", id])?;
+    daemon.remember();
+    must!(copy["state"] == "running", "{copy}");
+    let removed = done(&base, &["snapshots", "rm", id])?;
+    must!(removed == format!("{id}  removed\n"), "{removed:?}");
+    must!(done_json(&base, &["snapshots", "ls"])? == json!([]), "it is still listed");
+    let again = run(&base, &["snapshots", "rm", id])?;
+    must!(again.status.code() == Some(1), "{again:?}");
     Ok(())
 }
 

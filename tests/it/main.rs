@@ -26,7 +26,9 @@ mod flow_readers;
 mod flow_rest;
 mod flow_restart;
 mod flow_security;
+mod flow_snapshots;
 mod flow_templates;
+mod login;
 
 use std::process::ExitCode;
 
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         ("flow_readers", flow_readers::FACTS),
         ("flow_rest", flow_rest::FACTS),
         ("flow_restart", flow_restart::FACTS),
+        ("flow_snapshots", flow_snapshots::FACTS),
         ("flow_security", flow_security::FACTS),
         ("flow_templates", flow_templates::FACTS),
     ];

@@ -7,6 +7,7 @@ mod policies;
 mod reason;
 mod restart;
 mod sandbox;
+mod snapshot;
 mod time_span;
 mod watch;
 
@@ -23,5 +24,6 @@ pub use sandbox::{
     BrowserView, CreateRequest, DeleteWait, ExitPolicy, PhaseTimes, SandboxList, SandboxState,
     SandboxView, UpdateRequest, label_mistake,
 };
+pub use snapshot::{CheckpointView, SnapshotList, SnapshotView};
 pub use time_span::{TimeSpan, TimeSpanError};
 pub use watch::SandboxEvent;

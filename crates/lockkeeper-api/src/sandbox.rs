@@ -35,6 +35,9 @@ pub struct CreateRequest {
     /// Which of the node's templates; `default` if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+    /// A snapshot to begin with: its template and browser family, unless the request names others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_id: Option<String>,
     /// Browser family, such as `chromium` or `headless-shell`; the template's if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flavour: Option<String>,
@@ -79,6 +82,7 @@ impl CreateRequest {
         "id",
         "request_id",
         "template",
+        "snapshot_id",
         "flavour",
         "flags",
         "env",
@@ -103,6 +107,7 @@ impl CreateRequest {
             id: fields.text("id"),
             request_id: fields.text("request_id"),
             template: fields.text("template"),
+            snapshot_id: fields.text("snapshot_id"),
             flavour: fields.text("flavour"),
             flags: fields.texts("flags"),
             env: fields.text_map("env"),

@@ -85,6 +85,10 @@ pub(crate) enum Command {
     Pause(Operation),
     /// Bring a parked sandbox back.
     Resume(Operation),
+    /// Save a sandbox as a snapshot; it goes on with a new browser on its profile.
+    Checkpoint(Operation),
+    /// List, show and remove snapshots.
+    Snapshots(Snapshots),
     /// Show events as they happen; after a break it goes on where it was.
     Events(Events),
     /// Show the node.
@@ -114,6 +118,9 @@ pub(crate) struct Create {
     /// One of the node's templates.
     #[arg(long)]
     pub(crate) template: Option<String>,
+    /// A snapshot to begin with.
+    #[arg(long, value_name = "ID")]
+    pub(crate) snapshot: Option<String>,
     /// The browser family, such as chromium or headless-shell.
     #[arg(long)]
     pub(crate) flavour: Option<String>,
@@ -193,7 +200,7 @@ pub(crate) struct Remove {
     pub(crate) lifecycle_id: Option<String>,
 }
 
-/// Which sandbox to park or to bring back.
+/// Which sandbox to park, to bring back or to save.
 #[derive(Debug, Args)]
 pub(crate) struct Operation {
     /// The sandbox.
@@ -201,6 +208,33 @@ pub(crate) struct Operation {
     /// Only this incarnation.
     #[arg(long, value_name = "ID")]
     pub(crate) lifecycle_id: Option<String>,
+}
+
+/// What to do with snapshots; without a word they are listed.
+#[derive(Debug, Args)]
+pub(crate) struct Snapshots {
+    #[command(subcommand)]
+    pub(crate) command: Option<SnapshotCommand>,
+}
+
+/// What to do with snapshots.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SnapshotCommand {
+    /// List snapshots, oldest first.
+    #[command(visible_alias = "list")]
+    Ls,
+    /// Show one snapshot.
+    Get {
+        /// The snapshot.
+        id: String,
+    },
+    /// Remove snapshots; sandboxes that were made from them go on.
+    #[command(visible_alias = "delete")]
+    Rm {
+        /// The snapshots.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
 }
 
 /// Which events to show.

@@ -69,6 +69,11 @@ impl Node {
         format!("/v1/sandboxes/{}", utf8_percent_encode(id, SEGMENT))
     }
 
+    /// The path of a snapshot.
+    pub(crate) fn snapshot(id: &str) -> String {
+        format!("/v1/snapshots/{}", utf8_percent_encode(id, SEGMENT))
+    }
+
     pub(crate) fn get(&self, path: &str, query: Query<'_>) -> Result<Value, Failure> {
         let answer = self.ask(self.agent.get(self.url(path)), query).call();
         self.read(path, answer)

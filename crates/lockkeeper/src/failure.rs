@@ -45,7 +45,7 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Interrupted(String),
     /// Several calls, each of which has been told of.
-    #[error("{failed} of {all} were not ended")]
+    #[error("{failed} of {all} are still there")]
     Several { failed: usize, all: usize, exit: u8 },
     /// Checks that did not pass, each of which has been told of.
     #[error("{0} of the checks failed: a node does not work here as it should")]

@@ -10,6 +10,7 @@ mod output;
 mod progress;
 mod sandboxes;
 mod show;
+mod snapshots;
 mod sse;
 
 use std::io::IsTerminal;
@@ -55,6 +56,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Rm(remove) => sandboxes::remove(&connect()?, &mut output, &remove, waits),
         Command::Pause(pause) => sandboxes::pause(&connect()?, &mut output, &pause, waits),
         Command::Resume(resume) => sandboxes::resume(&connect()?, &mut output, &resume, waits),
+        Command::Checkpoint(one) => snapshots::save(&connect()?, &mut output, &one, waits),
+        Command::Snapshots(what) => snapshots::run(&connect()?, &mut output, what.command),
         Command::Events(events) => events::follow(&connect()?, &mut output, &events),
         Command::Info => nodes::info(&connect()?, &mut output),
         Command::Drain(drain) => nodes::drain(&connect()?, &mut output, &drain, waits),

@@ -48,6 +48,7 @@ fn ask(request: &mut CreateRequest, create: Create) {
     request.id = create.id;
     request.request_id = create.request_id;
     request.template = create.template;
+    request.snapshot_id = create.snapshot;
     request.flavour = create.flavour;
     request.flags = (!create.flags.is_empty()).then_some(create.flags);
     request.env = (!create.env.is_empty()).then(|| map(create.env));
@@ -183,7 +184,7 @@ pub(crate) fn resume(
     output.list(&facts(&typed(node, answer)?))
 }
 
-fn operation(node: &Node, operation: &Operation, verb: &str) -> Result<Value, Failure> {
+pub(crate) fn operation(node: &Node, operation: &Operation, verb: &str) -> Result<Value, Failure> {
     let request = OperationRequest { lifecycle_id: operation.lifecycle_id.clone() };
     node.post(&format!("{}/{verb}", Node::sandbox(&operation.id)), &request)
 }
@@ -258,7 +259,15 @@ pub(crate) fn remove(
     if output.is_json() {
         output.json(&Value::Array(answers))?;
     }
-    let all = remove.ids.len();
+    outcome_of_all(failures, remove.ids.len(), output)
+}
+
+/// What several calls of one command came to; each failure is told.
+pub(crate) fn outcome_of_all(
+    mut failures: Vec<Failure>,
+    all: usize,
+    output: &Output,
+) -> Result<(), Failure> {
     match failures.len() {
         0 => Ok(()),
         1 if all == 1 => Err(failures.remove(0)),

@@ -26,6 +26,19 @@ pub(crate) fn limit(ms: u64) -> String {
     if ms == 0 { "no limit".to_owned() } else { span(ms) }
 }
 
+/// A size in the largest unit of which it has one: `3.2 MiB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let (mut shown, mut unit) = (bytes as f64, 0);
+    while shown >= 1024.0 && unit + 1 < units.len() {
+        (shown, unit) = (shown / 1024.0, unit + 1);
+    }
+    match unit {
+        0 => format!("{bytes} bytes"),
+        _ => format!("{shown:.1} {}", units[unit]),
+    }
+}
+
 /// How long ago, or until, a moment is.
 pub(crate) fn since(now_ms: u64, at_ms: u64) -> String {
     span(now_ms.saturating_sub(at_ms))
@@ -80,6 +93,14 @@ mod tests {
         assert_eq!(span(61_999), "1m1s");
         assert_eq!(span(3 * 3_600_000 + 12 * 60_000 + 59_000), "3h12m");
         assert_eq!(span(8 * 86_400_000 + 3_700_000), "8d1h");
+    }
+
+    #[test]
+    fn a_size_is_in_its_largest_unit() {
+        assert_eq!(bytes(0), "0 bytes");
+        assert_eq!(bytes(1023), "1023 bytes");
+        assert_eq!(bytes(3 << 19), "1.5 MiB");
+        assert_eq!(bytes(u64::MAX), "16777216.0 TiB");
     }
 
     #[test]

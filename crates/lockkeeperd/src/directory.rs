@@ -129,6 +129,9 @@ fn refused(error: CreateError) -> QuickRefused {
         CreateError::Timeout(_) => QuickRefused::TimedOut,
         CreateError::ForceStopped => QuickRefused::Cancelled(ContextDetail::ForcedStop),
         CreateError::Admit(AdmitRefusal::Exists { .. })
+        // A quick connect names no snapshot.
+        | CreateError::Snapshot(_)
+        | CreateError::Misfit(_)
         | CreateError::Deleted(_)
         | CreateError::StartFailed(_) => QuickRefused::Failed(error.to_string()),
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::registry::Bounds;
+use crate::snapshots::SnapshotStore;
 use crate::templates::Template;
 
 /// Everything the orchestrator is told at start.
@@ -37,6 +38,8 @@ pub struct Config {
     /// Where records are kept, so that parked sandboxes survive the daemon; without a folder they do
     /// not.
     pub records: Option<PathBuf>,
+    /// Where snapshots are kept; without it there are none.
+    pub snapshots: Option<SnapshotStore>,
     /// How long a browser may take to close by its own protocol when it is parked.
     pub close_timeout: Duration,
     /// How long an ended sandbox is remembered.
@@ -80,6 +83,7 @@ impl Default for Config {
             default_idle: Duration::ZERO,
             paused_ttl: Duration::from_secs(7 * 24 * 60 * 60),
             records: None,
+            snapshots: None,
             close_timeout: Duration::from_secs(5),
             tombstone_ttl: Duration::from_secs(10 * 60),
             tombstones: 10_000,

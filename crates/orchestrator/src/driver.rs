@@ -14,10 +14,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use upstream::{Cause, WsUrl};
 
+use crate::snapshots::{ArchiveSink, ArchiveSource};
+
+mod failure;
 mod keeping;
 mod limits;
 mod restart;
 
+pub use failure::{ReclaimError, StartError};
 pub use keeping::{Closed, Kept, ProfileError, ProfileId, Room};
 pub use limits::LaunchLimits;
 pub use restart::{ProbeError, RestartChange, RestartError};
@@ -216,49 +220,6 @@ pub struct Capabilities {
     pub limits_cpu: bool,
 }
 
-/// Why an instance did not start. Nothing of it exists any more.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StartError {
-    /// No binary of that flavour.
-    #[error("no browser of flavour {flavour} was found; looked in: {tried}", flavour = flavour.as_str())]
-    NoBrowser {
-        /// Which flavour.
-        flavour: Flavour,
-        /// Where the search looked.
-        tried: String,
-    },
-    /// The process could not be made.
-    #[error("the browser process could not be started: {0}")]
-    Spawn(String),
-    /// The process ended before it answered.
-    #[error("the browser ended while starting ({cause}); its last words: {log_tail}")]
-    Exited {
-        /// How it ended.
-        cause: Cause,
-        /// The end of its log, at most 4 KiB.
-        log_tail: String,
-    },
-    /// It did not answer in time.
-    #[error("the browser did not answer within {after:?}; its last words: {log_tail}")]
-    Timeout {
-        /// The limit.
-        after: Duration,
-        /// The end of its log, at most 4 KiB.
-        log_tail: String,
-    },
-    /// A directory or file could not be made.
-    #[error("the sandbox directory could not be prepared: {0}")]
-    Directory(String),
-    /// `cancel` fired.
-    #[error("the start was cancelled")]
-    Cancelled,
-}
-
-/// Why what an earlier daemon left could not be cleared. An unreadable list is an error, never an empty one.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("what an earlier daemon left could not be read: {0}")]
-pub struct ReclaimError(pub String);
-
 /// Runs browsers.
 ///
 /// Calls for different instances may overlap; for one instance `stop` and `kill` may come at any
@@ -368,6 +329,39 @@ pub trait Driver: Send + Sync + 'static {
         &self,
         _instance: LifecycleId,
         _profile: ProfileId,
+    ) -> BoxFuture<'_, Result<Kept, ProfileError>> {
+        Box::pin(ready(Err(ProfileError::Unsupported)))
+    }
+
+    /// Writes a kept profile that nobody runs on into `to`, as a tar archive without what
+    /// [`is_kept`](crate::snapshots::is_kept) leaves out.
+    ///
+    /// # Errors
+    /// See [`ProfileError`]; `to` may have a part of it.
+    ///
+    /// # Cancel safety
+    /// May be dropped; it ends when `to` refuses the next write.
+    fn export(
+        &self,
+        _profile: ProfileId,
+        _to: ArchiveSink,
+    ) -> BoxFuture<'_, Result<(), ProfileError>> {
+        Box::pin(ready(Err(ProfileError::Unsupported)))
+    }
+
+    /// Makes a kept profile out of an archive of at most `most` bytes. An entry that could do harm
+    /// ([`check_entry`](crate::snapshots::check_entry)) refuses the whole of it.
+    ///
+    /// # Errors
+    /// See [`ProfileError`]; a part of it may be there until `forget`.
+    ///
+    /// # Cancel safety
+    /// May be dropped; it ends when `from` refuses the next read.
+    fn import(
+        &self,
+        _profile: ProfileId,
+        _from: ArchiveSource,
+        _most: u64,
     ) -> BoxFuture<'_, Result<Kept, ProfileError>> {
         Box::pin(ready(Err(ProfileError::Unsupported)))
     }

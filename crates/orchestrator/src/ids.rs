@@ -142,7 +142,7 @@ const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// 26 characters of 5 bits are 130 random bits.
 const RANDOM_CHARS: usize = 26;
 
-fn random_word(prefix: &str) -> String {
+pub(crate) fn random_word(prefix: &str) -> String {
     let mut bytes = [0_u8; RANDOM_CHARS];
     getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
     let random = bytes.iter().map(|byte| char::from(BASE32[usize::from(byte & 31)]));

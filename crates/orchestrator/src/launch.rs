@@ -89,6 +89,20 @@ impl Plan {
         config: &Config,
         capabilities: &Capabilities,
     ) -> Result<Self, PlanError> {
+        Self::with(request, None, config, capabilities)
+    }
+
+    /// The same where neither the request nor the template may name a flavour: `usual` is taken
+    /// then.
+    ///
+    /// # Errors
+    /// See [`PlanError`]; all wrong fields at once.
+    pub fn with(
+        request: CreateRequest,
+        usual: Option<Flavour>,
+        config: &Config,
+        capabilities: &Capabilities,
+    ) -> Result<Self, PlanError> {
         let name = request.template.as_deref().unwrap_or(DEFAULT_TEMPLATE);
         let fallback = Template::default();
         let template = match config.templates.get(name) {
@@ -114,7 +128,7 @@ impl Plan {
                 mistakes.push(mistake("flavour", problem));
                 None
             }
-            None => template.flavour,
+            None => template.flavour.or(usual),
         };
         if !template.extensions.is_empty() && flavour.is_some_and(|f| f != Flavour::Chromium) {
             let problem = "must be chromium, as the template has extensions";

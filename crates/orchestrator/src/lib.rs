@@ -13,6 +13,7 @@ pub mod process;
 mod records;
 pub mod registry;
 mod rest;
+pub mod snapshots;
 pub mod templates;
 pub mod urls;
 pub mod watch;
@@ -22,9 +23,10 @@ mod shell;
 pub use config::Config;
 pub use metrics::Metrics;
 pub use shell::{
-    Blocker, ChangeError, CreateError, DeleteError, DeleteOptions, DrainCounts, DrainTotals,
-    DrainWatch, ForceError, ForceReason, ForceReport, LifeStep, ListFilter, LiveSandbox,
-    LookupError, OperationRefused, OperatorDrain, Orchestrator, Page, PauseError, PauseOptions,
-    RestartError, ResumeError, Snapshot, Stuck, Watch, Watched,
+    Blocker, ChangeError, CheckpointError, Checkpointed, CreateError, DeleteError, DeleteOptions,
+    DrainCounts, DrainTotals, DrainWatch, ForceError, ForceReason, ForceReport, LifeStep,
+    ListFilter, LiveSandbox, LookupError, OperationRefused, OperatorDrain, Orchestrator, Page,
+    PauseError, PauseOptions, RestartError, ResumeError, RoomRefused, Snapshot, SnapshotError,
+    Stuck, Watch, Watched,
 };
 pub use templates::Template;

@@ -8,6 +8,7 @@ mod openapi;
 mod park;
 mod query;
 mod sandboxes;
+mod snapshots;
 mod streams;
 
 use std::sync::Arc;
@@ -52,6 +53,12 @@ impl Orchestrator {
                 ),
             )
             .route("/v1/sandboxes/{id}/pause", only("POST", post(park::pause)))
+            .route("/v1/sandboxes/{id}/checkpoint", only("POST", post(snapshots::checkpoint)))
+            .route("/v1/snapshots", only("GET", get(snapshots::list)))
+            .route(
+                "/v1/snapshots/{id}",
+                only("GET, DELETE", get(snapshots::get).delete(snapshots::delete)),
+            )
             .route("/v1/sandboxes/{id}/resume", only("POST", post(park::resume)))
             .route(
                 "/v1/sandboxes/{id}/restart-browser",

@@ -5,6 +5,7 @@
 //! the same order.
 
 mod blockers;
+mod checkpoint;
 mod create;
 mod delete;
 mod drain;
@@ -25,6 +26,7 @@ mod requests;
 mod restart;
 mod resume;
 mod snapshot;
+mod snapshots;
 mod start;
 mod status;
 mod stop;
@@ -43,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::blockers::{Blocker, DrainCounts};
+pub use self::checkpoint::{CheckpointError, Checkpointed};
 pub use self::create::CreateError;
 pub use self::delete::{DeleteError, DeleteOptions};
 use self::drain::DrainState;
@@ -53,12 +56,14 @@ use self::handles::Handles;
 pub use self::handles::LifeStep;
 pub use self::lookup::{LiveSandbox, LookupError};
 use self::operations::Operations;
-pub use self::pause::{PauseError, PauseOptions};
+pub use self::pause::{PauseError, PauseOptions, RoomRefused};
 pub use self::refused::OperationRefused;
 use self::requests::Requests;
 pub use self::restart::RestartError;
 pub use self::resume::ResumeError;
+pub(crate) use self::snapshot::millis;
 pub use self::snapshot::{ListFilter, Page, Snapshot};
+pub use self::snapshots::SnapshotError;
 pub use self::update::ChangeError;
 pub use self::watching::{Watch, Watched};
 use crate::config::Config;
@@ -99,6 +104,8 @@ pub(crate) struct Shared {
     /// Ends those who watch.
     watches_end: CancellationToken,
     timer: Notify,
+    /// Something was put into the store of snapshots.
+    stored: Notify,
     tasks: TaskTracker,
     /// Ends every task that still waits for something, once the processes are dead.
     abandon: CancellationToken,
@@ -180,10 +187,12 @@ impl Orchestrator {
             drain_news: watch::Sender::new(()),
             watches_end: CancellationToken::new(),
             timer: Notify::new(),
+            stored: Notify::new(),
             tasks: TaskTracker::new(),
             abandon: CancellationToken::new(),
         });
         shared.tasks.spawn(timers::run(Arc::clone(&shared)));
+        shared.tasks.spawn(Arc::clone(&shared).keep_store());
         // Ends after everyone else: the last changes are written too.
         shared.tasks.spawn(Arc::clone(&shared.records).run(shared.abandon.clone()));
         Self { shared }

@@ -6,6 +6,7 @@ fn a_full_request_survives_the_wire() {
         id: Some("crawl-7".into()),
         request_id: Some("try-1".into()),
         template: Some("default".into()),
+        snapshot_id: Some("s1".to_owned()),
         flavour: Some("chromium".into()),
         flags: Some(vec!["--lang=de".into()]),
         env: Some(BTreeMap::from([("TZ".into(), "UTC".into())])),

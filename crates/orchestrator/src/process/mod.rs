@@ -21,6 +21,7 @@ use crate::driver::{
     ProfileError, ProfileId, ReclaimError, ReclaimReport, RestartChange, RestartError, Room,
     StartError, StopHow, StopReport,
 };
+use crate::snapshots::{ArchiveSink, ArchiveSource};
 use engine::Engine;
 use instance::Instance;
 use outbox::Outbox;
@@ -31,6 +32,7 @@ pub use config::{CgroupMode, LauncherCommand, Limits, ProcessConfig, SetupError}
 pub(crate) use flags::takes_sandbox_away;
 pub use flags::{FlagRefused, check_flag};
 
+mod archive;
 mod browser;
 mod cdp;
 mod cgroup;
@@ -210,6 +212,23 @@ impl Driver for ProcessDriver {
         profile: ProfileId,
     ) -> BoxFuture<'_, Result<Kept, ProfileError>> {
         Box::pin(async move { self.engine.save_profile(&instance, &profile).await })
+    }
+
+    fn export(
+        &self,
+        profile: ProfileId,
+        to: ArchiveSink,
+    ) -> BoxFuture<'_, Result<(), ProfileError>> {
+        Box::pin(async move { self.engine.export_profile(&profile, to).await })
+    }
+
+    fn import(
+        &self,
+        profile: ProfileId,
+        from: ArchiveSource,
+        most: u64,
+    ) -> BoxFuture<'_, Result<Kept, ProfileError>> {
+        Box::pin(async move { self.engine.import_profile(&profile, from, most).await })
     }
 
     fn forget(&self, profile: ProfileId) -> BoxFuture<'_, Result<(), ProfileError>> {

@@ -158,12 +158,12 @@ pub(super) fn shut(place: &Path) -> io::Result<()> {
 
 /// Makes everything in a folder survive a crash of the host: one call for its file system costs less
 /// than one for each of some hundred files.
-fn sync(place: &Path) -> io::Result<()> {
+pub(super) fn sync(place: &Path) -> io::Result<()> {
     rustix::fs::syncfs(File::open(place)?).map_err(io::Error::from)
 }
 
 /// Bytes on disk.
-fn size(place: &Path) -> io::Result<u64> {
+pub(super) fn size(place: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     // The kernel counts blocks of 512 bytes, whatever the file system does.
     each(place, &mut |_, meta| {
@@ -175,7 +175,10 @@ fn size(place: &Path) -> io::Result<u64> {
 
 /// Calls `f` with a folder and everything in it. Links are seen and never followed. What goes away
 /// meanwhile is left out: a browser that runs writes and removes files all the time.
-fn each(path: &Path, f: &mut impl FnMut(&Path, &fs::Metadata) -> io::Result<()>) -> io::Result<()> {
+pub(super) fn each(
+    path: &Path,
+    f: &mut impl FnMut(&Path, &fs::Metadata) -> io::Result<()>,
+) -> io::Result<()> {
     let still_there = |outcome: io::Result<()>| match outcome {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
@@ -199,7 +202,7 @@ fn each(path: &Path, f: &mut impl FnMut(&Path, &fs::Metadata) -> io::Result<()>)
 }
 
 /// The text goes to clients: it has no path.
-fn disk(doing: &'static str, e: &io::Error) -> ProfileError {
+pub(super) fn disk(doing: &'static str, e: &io::Error) -> ProfileError {
     ProfileError::Disk { doing, cause: e.to_string() }
 }
 

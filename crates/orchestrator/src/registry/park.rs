@@ -160,6 +160,23 @@ impl<H: Clone> Registry<H> {
         true
     }
 
+    /// Takes a start slot for the browser that will follow the present one of a running sandbox, in
+    /// the same place. False if none is free or others wait for one.
+    pub fn take_slot(&mut self, lifecycle: &LifecycleId) -> bool {
+        let running = self.by_lifecycle(lifecycle).is_some_and(|s| s.state == State::Running);
+        if !running || !self.queue.is_empty() || self.free_slots() == 0 {
+            return false;
+        }
+        match self.lifecycles.get_mut(lifecycle).filter(|occupant| !occupant.slot) {
+            Some(occupant) => {
+                occupant.slot = true;
+                self.tally.slots += 1;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Parked sandboxes whose save was cut short by a forced stop and goes on.
     pub fn saves_pending(&self) -> u64 {
         let pending = |sandbox: &&Sandbox<H>| {

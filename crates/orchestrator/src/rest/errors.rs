@@ -24,6 +24,8 @@ impl From<CreateError> for Refusal {
                 new(Reason::Unsupported).with("available", found)
             }
             CreateError::Plan(PlanError::NoCpuLimit { .. }) => new(Reason::Unsupported),
+            CreateError::Snapshot(error) => return error.into(),
+            CreateError::Misfit(_) => new(Reason::SnapshotIncompatible),
             CreateError::DiskLow { .. } => new(Reason::DiskLow),
             CreateError::Door(refusal) => new(door_reason(&refusal)),
             CreateError::Admit(AdmitRefusal::Exists { state, .. }) => {

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use lockkeeper_api::{
-    CreateRequest, DrainReport, DrainRequest, ErrorBody, NodeInfo, OperationRequest, Reason,
-    RestartRequest, SandboxEvent, SandboxList, SandboxState, SandboxView, StatusRequest,
-    UpdateRequest,
+    CheckpointView, CreateRequest, DrainReport, DrainRequest, ErrorBody, NodeInfo,
+    OperationRequest, Reason, RestartRequest, SandboxEvent, SandboxList, SandboxState, SandboxView,
+    SnapshotList, SnapshotView, StatusRequest, UpdateRequest,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -120,6 +120,36 @@ fn operations() -> Vec<Operation> {
                 view,
             )
         },
+        Operation {
+            body: Some(of::<OperationRequest>),
+            ..new(
+                ("post", "/v1/sandboxes/{id}/checkpoint"),
+                "checkpointSandbox",
+                "Saves a sandbox as a snapshot; it goes on with another browser on its profile.",
+                Answer::Json("200", of::<CheckpointView>),
+            )
+        },
+        Operation {
+            parameters: &["limit", "after"],
+            ..new(
+                ("get", "/v1/snapshots"),
+                "listSnapshots",
+                "Lists snapshots, oldest first.",
+                Answer::Json("200", of::<SnapshotList>),
+            )
+        },
+        new(
+            ("get", "/v1/snapshots/{id}"),
+            "getSnapshot",
+            "Shows a snapshot.",
+            Answer::Json("200", of::<SnapshotView>),
+        ),
+        new(
+            ("delete", "/v1/snapshots/{id}"),
+            "deleteSnapshot",
+            "Removes a snapshot and shows it a last time; what was made from it goes on.",
+            Answer::Json("200", of::<SnapshotView>),
+        ),
         Operation {
             body: Some(of::<RestartRequest>),
             ..new(

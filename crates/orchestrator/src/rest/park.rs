@@ -40,7 +40,7 @@ pub(super) async fn resume(
     Ok(json(StatusCode::OK, &face.view(&snapshot, &uri, &headers)))
 }
 
-async fn options(
+pub(super) async fn options(
     face: &Face,
     uri: &Uri,
     headers: &HeaderMap,
@@ -56,12 +56,9 @@ async fn options(
 impl From<PauseError> for Refusal {
     fn from(error: PauseError) -> Self {
         let text = error.to_string();
-        let untouched = |reason| ApiError::new(reason, SandboxAfter::Untouched, text.clone());
         Self(match error {
             PauseError::Refused(refused) => return refused.into(),
-            PauseError::DiskLow { .. } => untouched(Reason::DiskLow),
-            PauseError::Unsupported => untouched(Reason::Unsupported),
-            PauseError::Store(_) => untouched(Reason::StoreUnavailable),
+            PauseError::NoRoom(refused) => return refused.into(),
             PauseError::NotSaved(_) => {
                 ApiError::new(Reason::PauseNotSaved, SandboxAfter::Running, text)
             }

@@ -13,7 +13,7 @@ use upstream::Publisher;
 use super::handles::Handles;
 use super::pool::Waiter;
 use super::task::{Incarnation, Life};
-use super::{Orchestrator, Shared, Snapshot, events, now};
+use super::{Orchestrator, Shared, Snapshot, SnapshotError, events, now};
 use crate::driver::OnExit;
 use crate::ids::{ExecutionId, LifecycleId, SandboxId, random_lifecycle};
 use crate::launch::{Plan, PlanError};
@@ -21,6 +21,7 @@ use crate::lifecycle::{Event, State, Stop};
 use crate::node::DoorRefusal;
 use crate::records::Launch;
 use crate::registry::{Admission, AdmitRefusal, NewSandbox, Waits};
+use crate::snapshots::{Manifest, StoreError};
 
 /// Why there is no new sandbox. None of these leaves anything behind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +32,12 @@ pub enum CreateError {
     /// The node takes no new work.
     #[error(transparent)]
     Door(#[from] DoorRefusal),
+    /// There is no such snapshot, or it cannot be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// This sandbox cannot begin with that snapshot.
+    #[error("{0}")]
+    Misfit(String),
     /// The disk is nearly full.
     #[error(
         "{free} MiB are free on the node's disk and a create needs {needed} MiB; make room, or \
@@ -76,6 +83,8 @@ impl CreateError {
             Self::Plan(PlanError::Unsupported { .. }) => "unsupported",
             Self::Plan(PlanError::NoCpuLimit { .. }) => "unsupported",
             Self::Door(_) => "door",
+            Self::Snapshot(error) => error.kind(),
+            Self::Misfit(_) => "misfit",
             Self::DiskLow { .. } => "disk_low",
             Self::Admit(AdmitRefusal::Exists { .. }) => "exists",
             Self::Admit(AdmitRefusal::Full { .. }) => "full",
@@ -89,9 +98,11 @@ impl CreateError {
 
     fn refused_word(&self) -> Option<CreateRefused> {
         match self {
-            Self::Plan(_) | Self::Admit(AdmitRefusal::Exists { .. }) => {
-                Some(CreateRefused::BadRequest)
-            }
+            Self::Plan(_)
+            | Self::Misfit(_)
+            | Self::Snapshot(SnapshotError::NoStore)
+            | Self::Snapshot(SnapshotError::Store(StoreError::NotFound(_)))
+            | Self::Admit(AdmitRefusal::Exists { .. }) => Some(CreateRefused::BadRequest),
             Self::Door(_) | Self::ForceStopped => Some(CreateRefused::Draining),
             Self::Admit(AdmitRefusal::Full { .. }) | Self::DiskLow { .. } => {
                 Some(CreateRefused::NoCapacity)
@@ -99,7 +110,9 @@ impl CreateError {
             Self::Admit(AdmitRefusal::Busy { .. }) | Self::QueueTimeout { .. } => {
                 Some(CreateRefused::Busy)
             }
-            Self::Timeout(_) | Self::StartFailed(_) => Some(CreateRefused::DriverError),
+            Self::Timeout(_) | Self::StartFailed(_) | Self::Snapshot(_) => {
+                Some(CreateRefused::DriverError)
+            }
             Self::Deleted(_) => None,
         }
     }
@@ -144,8 +157,9 @@ impl Orchestrator {
 
     async fn create_inner(&self, request: CreateRequest) -> Result<Snapshot, CreateError> {
         let shared = &self.shared;
-        let plan = Plan::new(request, &shared.config, &shared.capabilities)?;
-        let (id, lifecycle) = match self.enter(plan).await? {
+        let (plan, restore) = shared.plan(request).await?;
+        let mut misfit = None;
+        let (id, lifecycle) = match self.enter(plan, restore).await? {
             Admitted::Waiting(handles) => {
                 let mut client = Client { shared, handles: &handles, leaves: !handles.id_is_known };
                 let mut progress = handles.progress.subscribe();
@@ -153,6 +167,7 @@ impl Orchestrator {
                 // The sender lives in `handles`, so the wait ends with a state.
                 let _ = progress.wait_for(|progress| over(&progress.state)).await;
                 client.leaves = false;
+                misfit = handles.misfit.get().cloned();
                 (handles.sandbox.clone(), handles.lifecycle.clone())
             }
             Admitted::Ended(id, lifecycle) => (id, lifecycle),
@@ -161,6 +176,9 @@ impl Orchestrator {
         let Some(snapshot) = self.snapshot_of(id.as_str(), &lifecycle) else {
             return Err(CreateError::Deleted("it has ended".to_owned()));
         };
+        if let Some(why) = misfit {
+            return Err(CreateError::Misfit(why));
+        }
         match snapshot.state().stop() {
             // It was ready; if it has ended since, the answer says so.
             _ if snapshot.record().ready.is_some() => Ok(snapshot),
@@ -172,11 +190,15 @@ impl Orchestrator {
 
 impl Orchestrator {
     /// Gets in, as soon as a member of the pool has made room if that is what it takes.
-    async fn enter(&self, plan: Plan) -> Result<Admitted<'_>, CreateError> {
+    async fn enter(
+        &self,
+        plan: Plan,
+        restore: Option<Manifest>,
+    ) -> Result<Admitted<'_>, CreateError> {
         let deadline = tokio::time::Instant::from_std(now().instant) + plan.queue_timeout;
         let mut pass = None;
         loop {
-            match self.shared.admit(&plan, &mut pass)? {
+            match self.shared.admit(&plan, restore.as_ref(), &mut pass)? {
                 Admitted::Evicting(waiter, full) => {
                     if !waiter.place(deadline).await {
                         return Err(full.into());
@@ -227,6 +249,7 @@ impl Shared {
     fn admit(
         self: &Arc<Self>,
         plan: &Plan,
+        restore: Option<&Manifest>,
         pass: &mut Option<OwnedPass>,
     ) -> Result<Admitted<'_>, CreateError> {
         let new = NewSandbox {
@@ -243,7 +266,7 @@ impl Shared {
         };
         let (id, lifecycle) = (new.id.clone(), new.lifecycle.clone());
         // A look at the disk is no work for inside the lock.
-        let disk = self.check_disk();
+        let disk = self.check_disk(restore);
         let mut core = self.lock();
         let now = now();
         if let Some((id, first)) = plan.request_id.as_deref().and_then(|id| core.made_by(id)) {
@@ -266,7 +289,10 @@ impl Shared {
         disk?;
         let launch = plan.launch_spec(lifecycle.clone(), &self.config);
         let known = plan.id.is_some();
-        if let Some(handles) = self.hand_out(&mut core, &new, &launch, known, now)? {
+        // One of the pool has a profile already.
+        if restore.is_none()
+            && let Some(handles) = self.hand_out(&mut core, &new, &launch, known, now)?
+        {
             if let Some(request) = plan.request_id.clone() {
                 core.note_request(request, &handles);
             }
@@ -285,6 +311,7 @@ impl Shared {
         let upstream = publisher.upstream();
         let launch = Launch::of(&launch);
         let mut handles = Handles::new(id, lifecycle, State::Requested, upstream, launch, metrics);
+        handles.restore = restore.cloned();
         handles.id_is_known = plan.id.is_some();
         let handles = Arc::new(handles);
         if core.registry.admit(new, Arc::clone(&handles), now)? == Admission::Starting {
@@ -309,8 +336,9 @@ impl Shared {
         Ok(Admitted::Waiting(handles))
     }
 
-    fn check_disk(&self) -> Result<(), CreateError> {
-        let needed = self.config.min_free_disk;
+    fn check_disk(&self, restore: Option<&Manifest>) -> Result<(), CreateError> {
+        let unpacked = restore.map_or(0, |manifest| manifest.unpacked);
+        let needed = self.config.min_free_disk.saturating_add(unpacked);
         match self.driver.free_disk().filter(|free| *free < needed) {
             Some(free) => Err(CreateError::DiskLow { free: free >> 20, needed: needed >> 20 }),
             None => Ok(()),

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use telemetry::Telemetry;
 use telemetry::events::{
     BrowserExited, BrowserRestarted, BrowserStarted, DrainFinished, DrainForced, DrainStarted,
-    NodeStatusChanged, SandboxCreateRefused, SandboxCreated, SandboxPaused, SandboxReady,
-    SandboxResumed, SandboxStateChanged, SandboxStopped, SandboxStopping, SandboxUpdated,
+    NodeStatusChanged, SandboxCheckpointFailed, SandboxCheckpointed, SandboxCreateRefused,
+    SandboxCreated, SandboxPaused, SandboxReady, SandboxResumed, SandboxStateChanged,
+    SandboxStopped, SandboxStopping, SandboxUpdated,
 };
 use telemetry::value::{Id, Millis, Text};
 use telemetry::words::{
@@ -31,13 +32,29 @@ pub(super) fn changed(shared: &Shared, change: &Change<Arc<Handles>>) {
     match (&change.from, &change.to) {
         (State::Requested, State::Starting) => created(shared, record),
         (State::Starting, State::Running) => ready(shared, record),
-        // The wait for a start slot is no state of its own to the world.
-        (State::Resuming { .. }, State::Resuming { .. }) => {}
+        // The wait for a start slot, and whether the browser is closed, are no states of their own to
+        // the world.
+        (State::Resuming { .. }, State::Resuming { .. })
+        | (State::Pausing { .. }, State::Pausing { .. })
+        | (State::Checkpointing { .. }, State::Checkpointing { .. }) => {}
         (State::Resuming { .. }, State::Running) => resumed(shared, change),
         (_, State::Paused { save_pending: false }) if change.cause == Event::Saved => {
             paused(shared, change);
         }
-        (_, State::Stopping(stop)) => {
+        (State::Checkpointing { .. }, State::Running) if change.cause == Event::Saved => {
+            checkpointed(shared, change);
+        }
+        (State::Checkpointing { .. }, State::Running) => {
+            if let Event::SaveFailedRestored { detail } = &change.cause {
+                checkpoint_failed(shared, record, detail, true);
+            }
+        }
+        (from, State::Stopping(stop)) => {
+            if matches!(from, State::Checkpointing { .. })
+                && stop.reason == StopReason::CheckpointFailed
+            {
+                checkpoint_failed(shared, record, &stop.detail, false);
+            }
             let event = SandboxStopping {
                 lifecycle_id: Some(lifecycle_id(&record.lifecycle)),
                 stop_reason: stop.reason,
@@ -68,6 +85,31 @@ fn paused(shared: &Shared, change: &Change<Arc<Handles>>) {
         pause_ms: since(save.parted).map(Millis),
         duration_ms: Millis(since(save.began).unwrap_or_default()),
         in_place: true,
+    };
+    shared.telemetry.publish(Some(record.id.as_str()), event);
+}
+
+/// The sandbox was saved and runs again.
+fn checkpointed(shared: &Shared, change: &Change<Arc<Handles>>) {
+    let (record, save, now) = (&change.record, change.handle.save(), now().instant);
+    let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
+    shared.stored.notify_one();
+    let event = SandboxCheckpointed {
+        lifecycle_id: Some(lifecycle_id(&record.lifecycle)),
+        checkpoint_id: save.snapshot.as_ref().map(|id| Id::from(id.as_str())),
+        bytes: save.bytes,
+        pause_ms: since(save.parted).map(Millis),
+        duration_ms: Millis(since(save.began).unwrap_or_default()),
+        in_place: true,
+    };
+    shared.telemetry.publish(Some(record.id.as_str()), event);
+}
+
+fn checkpoint_failed(shared: &Shared, record: &Record, error: &str, alive: bool) {
+    let event = SandboxCheckpointFailed {
+        lifecycle_id: Some(lifecycle_id(&record.lifecycle)),
+        error: Text::copy(error),
+        alive,
     };
     shared.telemetry.publish(Some(record.id.as_str()), event);
 }

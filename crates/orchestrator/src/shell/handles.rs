@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use draingate::{Gate, Keeper};
@@ -11,6 +11,7 @@ use telemetry::words::{ContextDetail, StopReason};
 use tokio::sync::watch;
 use upstream::{Cause, Upstream};
 
+use super::checkpoint::Job;
 use super::events::state_word;
 use super::lookup::LiveSandbox;
 use super::task::Incarnation;
@@ -19,6 +20,7 @@ use crate::ids::{LifecycleId, SandboxId};
 use crate::lifecycle::{State, Stop};
 use crate::metrics::Metrics;
 use crate::records::Launch;
+use crate::snapshots::{Manifest, SnapshotId};
 
 /// What an incarnation's task is doing: named when it hangs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,10 +99,16 @@ pub(super) struct Handles {
     /// The incarnation after it, until its task goes on as that one.
     successor: Mutex<Option<Incarnation>>,
     save: Mutex<SaveFacts>,
+    /// The checkpoint that was let in.
+    job: Mutex<Option<Job>>,
+    /// What its first browser begins with.
+    pub(super) restore: Option<Manifest>,
+    /// Why its browser cannot begin with that.
+    pub(super) misfit: OnceLock<String>,
 }
 
 /// Facts about the operation that parks it or brings it back, for its event.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct SaveFacts {
     /// When the operation began.
     pub(super) began: Option<Instant>,
@@ -108,6 +116,8 @@ pub(super) struct SaveFacts {
     pub(super) parted: Option<Instant>,
     /// Bytes kept.
     pub(super) bytes: Option<u64>,
+    /// The snapshot that was made.
+    pub(super) snapshot: Option<SnapshotId>,
 }
 
 impl Handles {
@@ -139,6 +149,9 @@ impl Handles {
             launch,
             successor: Mutex::default(),
             save: Mutex::default(),
+            job: Mutex::default(),
+            restore: None,
+            misfit: OnceLock::new(),
         }
     }
 
@@ -194,7 +207,15 @@ impl Handles {
     }
 
     pub(super) fn save(&self) -> SaveFacts {
-        *lock(&self.save)
+        lock(&self.save).clone()
+    }
+
+    pub(super) fn put_job(&self, job: Job) {
+        *lock(&self.job) = Some(job);
+    }
+
+    pub(super) fn take_job(&self) -> Option<Job> {
+        lock(&self.job).take()
     }
 
     /// Open DevTools sessions.

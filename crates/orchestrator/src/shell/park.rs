@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use telemetry::fields;
 use upstream::Publisher;
 
+use super::checkpoint::Job;
 use super::handles::{Handles, LifeStep};
 use super::now;
 use super::start::{StartFor, Starting};
@@ -28,6 +29,16 @@ impl Life {
     /// From `Pausing` to `Paused`, to `Running` as another incarnation, or to the sandbox's end.
     /// Everything that can be refused was refused before. Returns what exists at the driver.
     pub(super) async fn park(&mut self, starting: Starting) -> Starting {
+        // Held until the sandbox runs again or ends: a drain waits for a checkpoint that was let in.
+        let job = self.handles.take_job();
+        let left = self.save_and(starting, job.as_ref()).await;
+        if job.is_some() {
+            self.free_slot();
+        }
+        left
+    }
+
+    async fn save_and(&mut self, mut starting: Starting, job: Option<&Job>) -> Starting {
         self.handles.step(LifeStep::Sessions);
         self.close_sessions().await;
         self.apply(&Event::ClosingBrowser);
@@ -37,19 +48,40 @@ impl Life {
         self.handles.step(LifeStep::Save);
         let profile = self.profile().unwrap_or_else(|| ProfileId::of(&self.handles.lifecycle));
         let failed = match self.save(&profile).await {
-            Ok(()) => {
-                self.apply(&Event::Saved);
-                return starting;
-            }
+            Ok(()) => match job {
+                None => {
+                    self.apply(&Event::Saved);
+                    return starting;
+                }
+                Some(job) => match self.go_on(starting, &profile, job).await {
+                    Ok(starting) => return starting,
+                    Err((left, detail)) => {
+                        starting = left;
+                        detail
+                    }
+                },
+            },
             Err(detail) => detail,
         };
         tracing::warn!(
             { fields::SANDBOX_ID } = %self.handles.sandbox,
             { fields::LIFECYCLE_ID } = %self.handles.lifecycle,
             error = failed,
-            "a pause has failed; the sandbox is started again"
+            "a save has failed; the sandbox is started again"
         );
         self.restart(&profile, failed).await.unwrap_or(starting)
+    }
+
+    /// A checkpoint that was let in and came to nothing before it was begun.
+    pub(super) fn drop_job(&self) {
+        if self.handles.take_job().is_some() {
+            self.free_slot();
+        }
+    }
+
+    fn free_slot(&self) {
+        let lifecycle = &self.handles.lifecycle;
+        self.shared.change(|registry, now| registry.start_ended(lifecycle, now));
     }
 
     /// Closes the browser and keeps the profile, durably, together with the record that says so.
@@ -124,7 +156,7 @@ impl Life {
     }
 
     /// The next incarnation of the same sandbox, in the same place and state.
-    fn renew(&mut self) -> Option<Incarnation> {
+    pub(super) fn renew(&mut self) -> Option<Incarnation> {
         let shared = &self.shared;
         let publisher = Publisher::new(self.handles.launch.on_crash() == OnExit::Relaunch);
         let mut core = shared.lock();
@@ -140,6 +172,8 @@ impl Life {
             self.handles.launch.clone(),
             shared.metrics.as_ref(),
         ));
+        // The operation is the same.
+        next.note_save(|save| *save = self.handles.save());
         let (last, handle) = (&self.handles.lifecycle, Arc::clone(&next));
         core.registry.renew(last, &next.lifecycle, handle).then(|| {
             self.handles.retire();
@@ -150,6 +184,7 @@ impl Life {
     /// Ends what is left of the last incarnation besides its profile, and waits until the sandbox is
     /// resumed or ends. What the next incarnation was let in by.
     pub(super) async fn parked(&mut self, starting: Starting) -> Option<OwnedPass> {
+        self.drop_job();
         self.handles.step(LifeStep::Stop);
         self.clean_up(starting, StopHow::Fast, Profile::Keep).await;
         self.handles.step(LifeStep::Parked);

@@ -27,20 +27,9 @@ pub enum PauseError {
     /// It was not even begun.
     #[error(transparent)]
     Refused(#[from] OperationRefused),
-    /// The disk is nearly full. The sandbox runs as before.
-    #[error("{free} MiB are free on the node's disk and a pause needs {needed} MiB; make room")]
-    DiskLow {
-        /// Free, in MiB.
-        free: u64,
-        /// Needed, in MiB: twice the profile, and no less than MIN_FREE_DISK.
-        needed: u64,
-    },
-    /// The driver cannot.
-    #[error("this node's driver cannot pause sandboxes")]
-    Unsupported,
-    /// Nothing can be written where profiles are kept. The sandbox runs as before.
-    #[error("{0}")]
-    Store(String),
+    /// The profile cannot be kept. The sandbox runs as before.
+    #[error(transparent)]
+    NoRoom(#[from] RoomRefused),
     /// It failed after the browser was closed. The sandbox runs again, without its sessions.
     #[error("it was not saved: {0}; it is running again, its sessions are lost")]
     NotSaved(String),
@@ -57,14 +46,42 @@ pub enum PauseError {
     ForceStopped,
 }
 
+/// Why the profile of a sandbox cannot be kept now. The sandbox runs as before.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RoomRefused {
+    /// The disk is nearly full.
+    #[error("{free} MiB are free on the node's disk and {needed} MiB are needed; make room")]
+    DiskLow {
+        /// Free, in MiB.
+        free: u64,
+        /// Needed, in MiB: twice the profile, and no less than MIN_FREE_DISK.
+        needed: u64,
+    },
+    /// The driver cannot.
+    #[error("this node's driver cannot keep profiles")]
+    Unsupported,
+    /// Nothing can be written where profiles and records are kept.
+    #[error("{0}")]
+    Unwritable(String),
+}
+
+impl RoomRefused {
+    /// A stable word for logs and metric labels.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::DiskLow { .. } => "disk_low",
+            Self::Unsupported => "unsupported",
+            Self::Unwritable(_) => "store",
+        }
+    }
+}
+
 impl PauseError {
     /// A stable word for logs and metric labels.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Refused(refused) => refused.kind(),
-            Self::DiskLow { .. } => "disk_low",
-            Self::Unsupported => "unsupported",
-            Self::Store(_) => "store",
+            Self::NoRoom(refused) => refused.kind(),
             Self::NotSaved(_) => "not_saved",
             Self::Gone { .. } => "gone",
             Self::ForceStopped => "force_stopped",
@@ -130,23 +147,23 @@ impl Shared {
         }
     }
 
-    /// Everything that can refuse a pause without an effect.
-    async fn check_room(&self, lifecycle: &LifecycleId) -> Result<(), PauseError> {
+    /// Everything that can refuse to keep a profile, without an effect.
+    pub(super) async fn check_room(&self, lifecycle: &LifecycleId) -> Result<Room, RoomRefused> {
         // A sandbox whose record cannot be written could not be found again.
-        self.durable(lifecycle).await.map_err(PauseError::Store)?;
+        self.durable(lifecycle).await.map_err(RoomRefused::Unwritable)?;
         match self.driver.room(lifecycle.clone()).await {
-            Ok(Room { free, profile }) => {
-                let needed = profile.saturating_mul(2).max(self.config.min_free_disk);
-                match free < needed {
-                    true => Err(PauseError::DiskLow {
-                        free: free >> 20,
+            Ok(room) => {
+                let needed = room.profile.saturating_mul(2).max(self.config.min_free_disk);
+                match room.free < needed {
+                    true => Err(RoomRefused::DiskLow {
+                        free: room.free >> 20,
                         needed: needed.div_ceil(1 << 20),
                     }),
-                    false => Ok(()),
+                    false => Ok(room),
                 }
             }
-            Err(ProfileError::Unsupported) => Err(PauseError::Unsupported),
-            Err(error) => Err(PauseError::Store(error.to_string())),
+            Err(ProfileError::Unsupported) => Err(RoomRefused::Unsupported),
+            Err(error) => Err(RoomRefused::Unwritable(error.to_string())),
         }
     }
 

@@ -13,6 +13,7 @@ use super::now;
 use super::task::Life;
 use crate::driver::StartError;
 use crate::lifecycle::{Event, State, Stop};
+use crate::snapshots::SnapshotId;
 
 /// What the driver's call came to; the outer error is a panic.
 type StartOutcome = Result<Result<(), StartError>, Box<dyn std::any::Any + Send>>;
@@ -47,6 +48,8 @@ pub(super) enum StartFor<'a> {
     Client,
     /// A sandbox whose browser was closed for a save that has failed; why.
     Again(&'a str),
+    /// A sandbox that was saved as this snapshot and goes on.
+    Checkpointed(&'a SnapshotId),
 }
 
 impl StartFor<'_> {
@@ -60,6 +63,7 @@ impl StartFor<'_> {
                 state,
                 State::Pausing { closed: true } | State::Checkpointing { closed: true }
             ),
+            Self::Checkpointed(_) => *state == (State::Checkpointing { closed: true }),
         }
     }
 
@@ -67,6 +71,7 @@ impl StartFor<'_> {
         match self {
             Self::Client => Event::Ready,
             Self::Again(detail) => Event::SaveFailedRestored { detail: detail.to_owned() },
+            Self::Checkpointed(_) => Event::Saved,
         }
     }
 
@@ -77,13 +82,20 @@ impl StartFor<'_> {
                 let detail = format!("{first}; and it could not be started again: {detail}");
                 Event::SaveFailedGone { detail }
             }
+            Self::Checkpointed(id) => {
+                let detail = format!(
+                    "the snapshot {id} is stored, but the sandbox could not be started again: \
+                     {detail}"
+                );
+                Event::SaveFailedGone { detail }
+            }
         }
     }
 
     fn late(self, detail: String) -> Event {
         match self {
             Self::Client => Event::StartDeadline { detail },
-            Self::Again(_) => self.failed(detail),
+            Self::Again(_) | Self::Checkpointed(_) => self.failed(detail),
         }
     }
 }
@@ -94,7 +106,8 @@ impl Life {
         let shared = Arc::clone(&self.shared);
         let lifecycle = self.handles.lifecycle.clone();
         let inside = match why {
-            StartFor::Client => match shared.factory_gate.enter_owned() {
+            StartFor::Client | StartFor::Checkpointed(_) => match shared.factory_gate.enter_owned()
+            {
                 Ok(pass) => Some(pass),
                 Err(_) => {
                     // Only a forced stop closes this gate before the starts are through.
@@ -115,6 +128,14 @@ impl Life {
             shared.change(|registry, now| registry.start_ended(&lifecycle, now));
             return Starting::None;
         }
+        if why == StartFor::Client
+            && let Some(manifest) = self.handles.restore.clone()
+            && let Err(error) = self.unpack(&manifest).await
+        {
+            self.apply(&why.failed(error));
+            shared.change(|registry, now| registry.start_ended(&lifecycle, now));
+            return Starting::None;
+        }
         let cancel = CancellationToken::new();
         let mut call = self.call(cancel.clone());
         let mut progress = self.handles.progress.subscribe();
@@ -126,11 +147,20 @@ impl Life {
                 break;
             }
             if returned == Some(Returned::Started) && self.browsers.is_ready() {
+                if let Err(misfit) = self.fits() {
+                    // Only the first start of a sandbox is from a snapshot. Whoever hears of the
+                    // failure finds the cause.
+                    let _ = self.handles.misfit.set(misfit.clone());
+                    self.apply(&why.failed(misfit));
+                    continue;
+                }
                 let event = match (shared.durable_as_running(&lifecycle).await, why) {
                     (Err(error), StartFor::Client) => why.failed(error),
                     // A sandbox that ran before is not ended because a disk is full; the write is
                     // tried again.
-                    (Ok(()), _) | (Err(_), StartFor::Again(_)) => why.ready(),
+                    (Ok(()), _) | (Err(_), StartFor::Again(_) | StartFor::Checkpointed(_)) => {
+                        why.ready()
+                    }
                 };
                 self.apply(&event);
                 continue;
@@ -157,6 +187,15 @@ impl Life {
         shared.change(|registry, now| registry.start_ended(&lifecycle, now));
         drop(inside);
         starting
+    }
+
+    /// Whether the browser that answers may run on what it was given.
+    fn fits(&self) -> Result<(), String> {
+        let product = self.browsers.record().product.as_deref();
+        match (&self.handles.restore, product) {
+            (Some(manifest), Some(product)) => manifest.fits(product),
+            (Some(_), None) | (None, _) => Ok(()),
+        }
     }
 
     fn call(&mut self, cancel: CancellationToken) -> StartCall {

@@ -71,6 +71,7 @@ impl Life {
             // Sessions and held upgrades learn it from here; what is known of the end stays.
             self.publisher.apply(Fact::GaveUp { cause: Cause::UnknownExit });
         }
+        self.drop_job();
         self.handles.step(LifeStep::Sessions);
         self.close_sessions().await;
         self.handles.step(LifeStep::Stop);

@@ -1,6 +1,7 @@
 //! The orchestrator on a driver without processes: facts about whole lives.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod checkpoint;
 mod cleanup;
 mod client_gone;
 mod create;
@@ -14,6 +15,7 @@ mod park;
 mod pool;
 mod rest;
 mod restart;
+mod restore;
 mod scale;
 mod status;
 mod stress;

@@ -9,11 +9,13 @@ use http_body_util::BodyExt;
 use lockkeeper_api::{
     CreateRequest, DrainRequest, OperationRequest, Reason, StatusRequest, UpdateRequest,
 };
+use orchestrator::Config;
+use orchestrator::snapshots::{Retention, SnapshotStore};
 use orchestrator::urls::UrlBuilder;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::world::World;
+use crate::world::{World, config};
 
 /// The source of the routes: axum does not list them.
 const ROUTES: &str = include_str!("../../src/rest.rs");
@@ -72,7 +74,9 @@ async fn the_document_has_every_route_and_no_other() {
 
 #[tokio::test(start_paused = true)]
 async fn real_answers_fit_their_schemas_member_by_member() {
-    let world = World::open().await;
+    let objects = std::sync::Arc::new(object_store::memory::InMemory::new());
+    let store = SnapshotStore::on(objects, "n1", Retention::default());
+    let world = World::with(Config { snapshots: Some(store), ..config() }).await;
     let router = world.node.router(UrlBuilder::of_request("h"));
     let document = document(&router).await;
     let full = r#"{"id": "a", "labels": {"k": "v"}, "ttl": "1h", "idle": "5m"}"#;
@@ -85,6 +89,12 @@ async fn real_answers_fit_their_schemas_member_by_member() {
         ("patch", "/v1/sandboxes/{id}", "/v1/sandboxes/a", r#"{"ttl": "2h"}"#),
         ("post", "/v1/sandboxes/{id}/pause", "/v1/sandboxes/a/pause", ""),
         ("post", "/v1/sandboxes/{id}/resume", "/v1/sandboxes/a/resume", "{}"),
+        ("post", "/v1/sandboxes/{id}/checkpoint", "/v1/sandboxes/a/checkpoint", ""),
+        ("get", "/v1/snapshots", "/v1/snapshots?limit=1", ""),
+        ("get", "/v1/snapshots/{id}", "/v1/snapshots/SNAPSHOT", ""),
+        ("delete", "/v1/snapshots/{id}", "/v1/snapshots/SNAPSHOT", ""),
+        ("get", "/v1/snapshots/{id}", "/v1/snapshots/SNAPSHOT", ""),
+        ("get", "/v1/snapshots/{id}", "/v1/snapshots/nobody", ""),
         ("delete", "/v1/sandboxes/{id}", "/v1/sandboxes/a?wait=accepted", ""),
         ("delete", "/v1/sandboxes/{id}", "/v1/sandboxes/a", ""),
         ("get", "/v1/sandboxes/{id}", "/v1/sandboxes/a", ""),
@@ -98,8 +108,13 @@ async fn real_answers_fit_their_schemas_member_by_member() {
         ("get", "/v1/openapi.json", "/v1/openapi.json", ""),
     ];
     let mut seen = BTreeSet::new();
+    let mut snapshot = String::new();
     for (method, route, path, body) in calls {
+        let path = &path.replace("SNAPSHOT", &snapshot);
         let (status, kind, answer) = call(&router, method, path, body).await;
+        if let Some(id) = answer["snapshot"]["id"].as_str() {
+            snapshot = id.to_owned();
+        }
         let responses = &document["paths"][route][method]["responses"];
         let found = responses.get(status.to_string());
         // A refusal is the default answer; a success has to be named.

@@ -6,7 +6,7 @@ use lockkeeper_api::{NodeStatus, SandboxState};
 use orchestrator::driver::{ProfileId, ReclaimReport};
 use orchestrator::{
     Config, ForceReason, LookupError, OperationRefused, PauseError, PauseOptions, ResumeError,
-    Snapshot,
+    RoomRefused, Snapshot,
 };
 use telemetry::words::ContextDetail;
 use testkit::fake_driver::{Act, FakeDriver, Hold, Point};
@@ -88,13 +88,13 @@ async fn a_refused_pause_leaves_sandbox_and_sessions_as_they_were() {
     let live = world.node.live("a").unwrap();
     let _session = live.sessions.enter_owned().unwrap();
     world.driver.set_free_disk(1 << 20);
-    assert!(matches!(world.pause("a").await, Err(PauseError::DiskLow { .. })));
+    assert!(matches!(world.pause("a").await, Err(PauseError::NoRoom(RoomRefused::DiskLow { .. }))));
     world.driver.set_free_disk(u64::MAX);
     world.driver.script(|at| match at.point {
         Point::Room => Act::Fail("read-only file system".to_owned()),
         _ => Act::Go,
     });
-    assert!(matches!(world.pause("a").await, Err(PauseError::Store(_))));
+    assert!(matches!(world.pause("a").await, Err(PauseError::NoRoom(RoomRefused::Unwritable(_)))));
     let other = PauseOptions { lifecycle: Some(world.lifecycle("a")) };
     world.create("b").await.unwrap();
     assert!(matches!(
@@ -386,6 +386,6 @@ async fn a_sandbox_whose_record_cannot_be_written_is_not_started() {
     assert!(error.to_string().contains("could not be written"), "{error}");
     assert_eq!(world.driver.counts().starts, starts);
     let error = world.pause("a").await.unwrap_err();
-    assert!(matches!(error, PauseError::Store(_)), "{error}");
+    assert!(matches!(error, PauseError::NoRoom(RoomRefused::Unwritable(_))), "{error}");
     assert!(!world.node.live("a").unwrap().sessions.is_draining(), "it is as it was");
 }

@@ -7,6 +7,7 @@ use orchestrator::driver::{
     LifecycleId, ProbeError, ProfileError, ProfileId, ReclaimError, ReclaimReport, RestartChange,
     RestartError, Room, StartError, StopHow, StopReport,
 };
+use orchestrator::snapshots::{ArchiveSink, ArchiveSource};
 use tokio_util::sync::CancellationToken;
 use upstream::Cause;
 
@@ -52,6 +53,9 @@ impl FakeDriver {
                     | Point::CloseEnd
                     | Point::SaveBegin
                     | Point::SaveEnd
+                    | Point::ExportBegin
+                    | Point::ExportEnd
+                    | Point::Import
                     | Point::Forget => {
                         self.end_browser(lifecycle, cause).await;
                     }
@@ -218,6 +222,29 @@ impl Driver for FakeDriver {
         Box::pin(async move {
             let _call = Call::begin(self);
             self.keep(&instance, profile).await
+        })
+    }
+
+    fn export(
+        &self,
+        profile: ProfileId,
+        to: ArchiveSink,
+    ) -> BoxFuture<'_, Result<(), ProfileError>> {
+        Box::pin(async move {
+            let _call = Call::begin(self);
+            self.write_profile(profile, to).await
+        })
+    }
+
+    fn import(
+        &self,
+        profile: ProfileId,
+        from: ArchiveSource,
+        _most: u64,
+    ) -> BoxFuture<'_, Result<Kept, ProfileError>> {
+        Box::pin(async move {
+            let _call = Call::begin(self);
+            self.read_profile(profile, from).await
         })
     }
 

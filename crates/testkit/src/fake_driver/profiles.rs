@@ -1,8 +1,10 @@
 //! Profiles that are kept, without a byte of them.
 
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use orchestrator::driver::{Closed, DriverEvent, Kept, LifecycleId, ProfileError, ProfileId, Room};
+use orchestrator::snapshots::{ArchiveSink, ArchiveSource};
 use upstream::Cause;
 
 use super::script::Point;
@@ -105,6 +107,44 @@ impl FakeDriver {
         }
         self.at(Point::SaveEnd, instance).await.map_err(|cause| disk("made durable", cause))?;
         Ok(Kept { bytes: BYTES })
+    }
+
+    pub(super) async fn write_profile(
+        &self,
+        profile: ProfileId,
+        mut to: ArchiveSink,
+    ) -> Result<(), ProfileError> {
+        let instance = LifecycleId::new(profile.as_str());
+        let begun = self.at(Point::ExportBegin, &instance).await;
+        begun.map_err(|cause| disk("written", cause))?;
+        if !lock(&self.state).profiles.contains(&profile) {
+            return Err(ProfileError::Unknown(profile.to_string()));
+        }
+        let text = format!("the profile {profile}");
+        let written = tokio::task::spawn_blocking(move || to.write_all(text.as_bytes())).await;
+        let written = written.map_err(std::io::Error::other).and_then(|outcome| outcome);
+        written.map_err(|e| disk("written", e.to_string()))?;
+        self.at(Point::ExportEnd, &instance).await.map_err(|cause| disk("written", cause))
+    }
+
+    pub(super) async fn read_profile(
+        &self,
+        profile: ProfileId,
+        mut from: ArchiveSource,
+    ) -> Result<Kept, ProfileError> {
+        let instance = LifecycleId::new(profile.as_str());
+        self.at(Point::Import, &instance).await.map_err(|cause| disk("read", cause))?;
+        lock(&self.state).profiles.insert(profile);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = Vec::new();
+            from.read_to_end(&mut bytes).map(|_| bytes)
+        });
+        let bytes = read.await.map_err(std::io::Error::other).and_then(|outcome| outcome);
+        let bytes = bytes.map_err(|e| disk("read", e.to_string()))?;
+        match bytes.starts_with(b"the profile ") {
+            true => Ok(Kept { bytes: BYTES }),
+            false => Err(disk("read", "it is no profile of this driver".to_owned())),
+        }
     }
 
     pub(super) async fn drop_profile(&self, profile: ProfileId) -> Result<(), ProfileError> {

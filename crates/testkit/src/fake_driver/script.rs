@@ -37,6 +37,12 @@ pub enum Point {
     SaveBegin,
     /// In `save`: the profile is kept, and not durable yet.
     SaveEnd,
+    /// In `export`: nothing has been written. The lifecycle has the profile's name, here and below.
+    ExportBegin,
+    /// In `export`: everything has been written.
+    ExportEnd,
+    /// In `import`: nothing has been read.
+    Import,
     /// In `forget`; the lifecycle has the profile's name.
     Forget,
 }
@@ -47,6 +53,16 @@ impl Point {
 
     /// The points of a pause once nothing refuses it any more, in their order.
     pub const SAVE: [Self; 4] = [Self::CloseBegin, Self::CloseEnd, Self::SaveBegin, Self::SaveEnd];
+
+    /// The points of a checkpoint until its snapshot is durable, in their order.
+    pub const CHECKPOINT: [Self; 6] = [
+        Self::CloseBegin,
+        Self::CloseEnd,
+        Self::SaveBegin,
+        Self::SaveEnd,
+        Self::ExportBegin,
+        Self::ExportEnd,
+    ];
 }
 
 /// Where the driver is, for a script to decide.
