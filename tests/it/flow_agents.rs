@@ -30,8 +30,12 @@ fn the_validators_rules_hold_for_what_is_logged() -> Outcome {
     for word in ["say", "pretty", "crlf", "error", "none"] {
         agents.run(word)?;
     }
+    let before = agents.status()?["log"]["tail"].as_u64().unwrap_or(0);
     agents.runner("/push", "{\"type\":\"CUSTOM\",\"name\":\"hook\",\"value\":1}\n")?;
-    agents.wait("closed by quiet", |s| s["lane"]["open_run"] == Value::Null)?;
+    // The event, and the run around it.
+    agents.wait("closed by quiet", |s| {
+        s["log"]["tail"].as_u64() >= Some(before + 3) && s["lane"]["open_run"] == Value::Null
+    })?;
     agents.validate(false)?;
     for seed in 1..=10 {
         said(&agents, seed)?;

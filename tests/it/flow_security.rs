@@ -205,6 +205,19 @@ fn slow_senders_are_cut_off() -> Outcome {
     // The answer may have been lost to the reset that our late bytes made.
     let _ = stream.read_to_string(&mut answer);
     must!(answer.is_empty() || answer.contains(" 408 "), "it was answered: {answer}");
+    // A body has three times the time of a head.
+    let mut stream = connect(&daemon)?;
+    let head = "POST /v1/sandboxes HTTP/1.1\r\nhost: localhost\r\n\
+                content-type: application/json\r\ncontent-length: 100000\r\n\r\n";
+    stream.write_all(head.as_bytes()).map_err(|e| e.to_string())?;
+    let began = Instant::now();
+    let mut open = true;
+    while open && began.elapsed() < PATIENCE {
+        open = stream.write_all(b" ").is_ok();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    must!(!open, "a body that never ends was read for {PATIENCE:?}");
+    must!(began.elapsed() > Duration::from_secs(1), "it was cut off too early");
     before.wait_until_back(PATIENCE)
 }
 

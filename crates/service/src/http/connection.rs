@@ -27,6 +27,7 @@ use tower::ServiceExt;
 
 use super::HttpLimits;
 use super::head_timer::{HeadTimer, Polls};
+use super::in_time::{InTime, Late};
 use crate::access::error_body;
 
 /// The smallest read buffer hyper takes.
@@ -56,10 +57,10 @@ pub(super) async fn serve(
 ) {
     let polls = Arc::new(Polls::default());
     let timer = HeadTimer::new(Arc::clone(&polls), limits.header_timeout, limits.idle_timeout);
-    let body_bytes = limits.body_bytes;
+    let theirs = Arc::clone(&limits);
     let service = service_fn(move |request: Request<Incoming>| {
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(answer(router, request, peer, body_bytes).await) }
+        let (router, limits) = (router.clone(), Arc::clone(&theirs));
+        async move { Ok::<_, Infallible>(answer(router, request, peer, &limits).await) }
     });
     let mut connection = http1::Builder::new()
         .timer(timer)
@@ -114,8 +115,9 @@ async fn answer(
     router: Router,
     request: Request<Incoming>,
     peer: SocketAddr,
-    body_bytes: usize,
+    limits: &HttpLimits,
 ) -> Response {
+    let body_bytes = limits.body_bytes;
     if request.body().size_hint().lower() > body_bytes as u64 {
         let waits_for_us = request.headers().contains_key(header::EXPECT);
         if !waits_for_us {
@@ -128,8 +130,24 @@ async fn answer(
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(ConnectInfo(peer));
     let method = parts.method.clone();
-    let request = Request::from_parts(parts, Body::new(Limited::new(body, body_bytes)));
-    match AssertUnwindSafe(router.oneshot(request)).catch_unwind().await {
+    let late = Late::default();
+    // Most requests have none, and need no timer.
+    let body = match body.is_end_stream() {
+        true => Body::empty(),
+        false => {
+            let body = Limited::new(body, body_bytes);
+            Body::new(InTime::new(body, limits.body_timeout, late.clone()))
+        }
+    };
+    let request = Request::from_parts(parts, body);
+    let answered = AssertUnwindSafe(router.oneshot(request)).catch_unwind().await;
+    match answered {
+        // Whatever the handler made of half a body.
+        Ok(Ok(_)) if late.is_set() => {
+            let text = "the request body did not arrive within the time";
+            let body = axum::Json(error_body("BAD_REQUEST", text));
+            (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")], body).into_response()
+        }
         Ok(Ok(response)) => {
             let status = response.status().as_u16();
             tracing::debug!(

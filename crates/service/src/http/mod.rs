@@ -5,6 +5,7 @@
 
 mod connection;
 mod head_timer;
+mod in_time;
 mod metrics;
 mod server;
 
@@ -25,6 +26,8 @@ pub struct HttpLimits {
     /// Time for a whole request head, from its first byte on; the first one counts from the accept.
     /// Over it: 408.
     pub header_timeout: Duration,
+    /// Time for a whole request body, from the end of its head on. Over it: 408.
+    pub body_timeout: Duration,
     /// How long a connection may wait for its next request.
     pub idle_timeout: Duration,
     /// Size of a request head in bytes. Over it: 431.
@@ -41,6 +44,7 @@ impl Default for HttpLimits {
     fn default() -> Self {
         Self {
             header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
             header_bytes: 32 * 1024,
             headers: 100,

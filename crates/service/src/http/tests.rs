@@ -17,6 +17,8 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 
+mod bodies;
+
 /// Longer than anything here takes, so that only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
