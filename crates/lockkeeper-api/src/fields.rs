@@ -106,6 +106,15 @@ impl Fields {
         }
     }
 
+    /// Removes the word that names an attempt.
+    pub fn request_id(&mut self) -> Option<String> {
+        let word = self.text("request_id")?;
+        if word.is_empty() || word.len() > 128 || word.chars().any(char::is_control) {
+            self.mistake("request_id", "must have 1 to 128 printable characters");
+        }
+        Some(word)
+    }
+
     /// Removes a truth value.
     pub fn flag(&mut self, name: &str) -> Option<bool> {
         match self.take(name)? {

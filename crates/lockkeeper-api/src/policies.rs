@@ -37,17 +37,21 @@ impl DrainPolicy {
     pub const WORDS: &[(&str, Self)] = &[("wait", Self::Wait), ("pause", Self::Pause)];
 }
 
-/// Body of `POST /v1/sandboxes/{id}/pause` and `/resume`; it may be empty.
+/// Body of `POST /v1/sandboxes/{id}/pause`, `/resume` and `/checkpoint`; it may be empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct OperationRequest {
     /// Only this incarnation; if the sandbox has a newer one it is left as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lifecycle_id: Option<String>,
+    /// Names this attempt: a repeat with the same word within ten minutes gets the first outcome,
+    /// unless that was a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 impl OperationRequest {
     /// The fields that a body may have.
-    pub const FIELDS: &[&str] = &["lifecycle_id"];
+    pub const FIELDS: &[&str] = &["lifecycle_id", "request_id"];
 
     /// Reads a body; an empty one is of whatever incarnation there is.
     ///
@@ -55,7 +59,8 @@ impl OperationRequest {
     /// Every field that is unknown or of the wrong type.
     pub fn from_json(body: &[u8]) -> Result<Self, Mistakes> {
         let mut fields = Fields::parse(body, Self::FIELDS)?;
-        let request = Self { lifecycle_id: fields.text("lifecycle_id") };
+        let request =
+            Self { lifecycle_id: fields.text("lifecycle_id"), request_id: fields.request_id() };
         fields.finish(request)
     }
 }

@@ -14,11 +14,15 @@ pub struct RestartRequest {
     /// Restart only this incarnation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lifecycle_id: Option<String>,
+    /// Names this attempt: a repeat with the same word within ten minutes gets the first outcome,
+    /// unless that was a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 impl RestartRequest {
     /// The fields that a body may have.
-    pub const FIELDS: &[&str] = &["flags", "lifecycle_id"];
+    pub const FIELDS: &[&str] = &["flags", "lifecycle_id", "request_id"];
 
     /// Reads a body.
     ///
@@ -26,8 +30,11 @@ impl RestartRequest {
     /// Every field that is unknown or of the wrong type.
     pub fn from_json(body: &[u8]) -> Result<Self, Mistakes> {
         let mut fields = Fields::parse(body, Self::FIELDS)?;
-        let request =
-            Self { flags: fields.texts("flags"), lifecycle_id: fields.text("lifecycle_id") };
+        let request = Self {
+            flags: fields.texts("flags"),
+            lifecycle_id: fields.text("lifecycle_id"),
+            request_id: fields.request_id(),
+        };
         fields.finish(request)
     }
 }

@@ -105,7 +105,7 @@ impl CreateRequest {
         let mut fields = Fields::parse(body, Self::FIELDS)?;
         let request = Self {
             id: fields.text("id"),
-            request_id: fields.text("request_id"),
+            request_id: fields.request_id(),
             template: fields.text("template"),
             snapshot_id: fields.text("snapshot_id"),
             flavour: fields.text("flavour"),
@@ -123,11 +123,6 @@ impl CreateRequest {
         };
         for problem in label_problems(&request.labels) {
             fields.mistake("labels", problem);
-        }
-        if let Some(word) = &request.request_id
-            && (word.is_empty() || word.len() > 128 || word.chars().any(char::is_control))
-        {
-            fields.mistake("request_id", "must have 1 to 128 printable characters");
         }
         fields.finish(request)
     }

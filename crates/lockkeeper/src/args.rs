@@ -201,13 +201,16 @@ pub(crate) struct Remove {
 }
 
 /// Which sandbox to park, to bring back or to save.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Operation {
     /// The sandbox.
     pub(crate) id: String,
     /// Only this incarnation.
     #[arg(long, value_name = "ID")]
     pub(crate) lifecycle_id: Option<String>,
+    /// Names this attempt: a repeat with the same word gets the first outcome.
+    #[arg(long, value_name = "WORD")]
+    pub(crate) request_id: Option<String>,
 }
 
 /// What to do with snapshots; without a word they are listed.

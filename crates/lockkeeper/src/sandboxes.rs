@@ -185,7 +185,8 @@ pub(crate) fn resume(
 }
 
 pub(crate) fn operation(node: &Node, operation: &Operation, verb: &str) -> Result<Value, Failure> {
-    let request = OperationRequest { lifecycle_id: operation.lifecycle_id.clone() };
+    let Operation { id: _, lifecycle_id, request_id } = operation.clone();
+    let request = OperationRequest { lifecycle_id, request_id };
     node.post(&format!("{}/{verb}", Node::sandbox(&operation.id)), &request)
 }
 

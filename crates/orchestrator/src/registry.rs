@@ -172,6 +172,8 @@ pub struct Tally {
     pub slots: u64,
     /// Creates that wait for one.
     pub queued: u64,
+    /// Incarnations without a process or a sandbox, of which files are left that are being removed.
+    pub remains: u64,
 }
 
 impl Tally {

@@ -22,6 +22,7 @@ mod pool;
 mod quiet;
 mod records;
 mod refused;
+mod repeats;
 mod requests;
 mod restart;
 mod resume;
@@ -58,6 +59,7 @@ pub use self::lookup::{LiveSandbox, LookupError};
 use self::operations::Operations;
 pub use self::pause::{PauseError, PauseOptions, RoomRefused};
 pub use self::refused::OperationRefused;
+use self::repeats::Repeats;
 use self::requests::Requests;
 pub use self::restart::RestartError;
 pub use self::resume::ResumeError;
@@ -118,6 +120,10 @@ struct Core {
     registry: Registry<Arc<Handles>>,
     requests: Requests,
     operations: Operations,
+    pauses: Repeats<Result<Snapshot, PauseError>>,
+    resumes: Repeats<Result<Snapshot, ResumeError>>,
+    checkpoints: Repeats<Result<Checkpointed, CheckpointError>>,
+    restarts: Repeats<Result<Snapshot, RestartError>>,
     drain: DrainState,
     /// What watchers are told.
     journal: Journal<Arc<Snapshot>>,
@@ -165,6 +171,10 @@ impl Orchestrator {
             registry,
             requests: Requests::default(),
             operations: Operations::default(),
+            pauses: Repeats::default(),
+            resumes: Repeats::default(),
+            checkpoints: Repeats::default(),
+            restarts: Repeats::default(),
             drain: DrainState::default(),
             journal: Journal::new(random_epoch(), watching::KEPT),
             pool,

@@ -177,6 +177,16 @@ impl<H: Clone> Registry<H> {
         }
     }
 
+    /// Files of an incarnation are left, though its sandbox goes on as another one.
+    pub fn note_remains(&mut self) {
+        self.tally.remains += 1;
+    }
+
+    /// They are gone, or given up.
+    pub fn remains_ended(&mut self) {
+        self.tally.remains -= 1;
+    }
+
     /// Parked sandboxes whose save was cut short by a forced stop and goes on.
     pub fn saves_pending(&self) -> u64 {
         let pending = |sandbox: &&Sandbox<H>| {

@@ -50,7 +50,8 @@ pub(super) async fn options(
     let bytes = body::read(headers, body, face.orchestrator.config().body_limit).await?;
     let request = OperationRequest::from_json(&bytes)
         .map_err(|mistakes| ApiError::bad_request(SandboxAfter::Untouched, &mistakes))?;
-    Ok(PauseOptions { lifecycle: request.lifecycle_id.map(LifecycleId::new) })
+    let lifecycle = request.lifecycle_id.map(LifecycleId::new);
+    Ok(PauseOptions { lifecycle, request: request.request_id })
 }
 
 impl From<PauseError> for Refusal {

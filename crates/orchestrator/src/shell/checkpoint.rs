@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::operations::{Outcome, Waiter, ended};
 use super::pause::{PauseOptions, RoomRefused};
 use super::refused::OperationRefused;
+use super::repeats::Once;
 use super::start::{StartFor, Starting};
 use super::task::Life;
 use super::{Orchestrator, Shared, Snapshot, now};
@@ -121,7 +122,21 @@ impl Orchestrator {
         id: &str,
         options: PauseOptions,
     ) -> Result<Checkpointed, CheckpointError> {
-        let outcome = self.checkpoint_inner(id, &options).await;
+        let once = Once {
+            id,
+            request: options.request.as_deref(),
+            among: |core| &mut core.checkpoints,
+            lasts: |outcome| {
+                matches!(
+                    outcome,
+                    Ok(_) | Err(CheckpointError::NotSaved(_) | CheckpointError::Gone { .. })
+                )
+            },
+            cut: || Err(CheckpointError::ForceStopped),
+        };
+        let (node, name, pinned) = (self.clone(), id.to_owned(), options.lifecycle.clone());
+        let work = async move { node.checkpoint_inner(&name, pinned.as_ref()).await };
+        let outcome = self.once(once, work).await;
         if let Err(error) = &outcome {
             tracing::info!({ fields::SANDBOX_ID } = id, %error, kind = error.kind(), "not saved");
         }
@@ -131,12 +146,11 @@ impl Orchestrator {
     async fn checkpoint_inner(
         &self,
         id: &str,
-        options: &PauseOptions,
+        pinned: Option<&LifecycleId>,
     ) -> Result<Checkpointed, CheckpointError> {
         let shared = &self.shared;
         let (lifecycle, pass) = {
             let core = shared.lock();
-            let pinned = options.lifecycle.as_ref();
             let lifecycle = Shared::savable(&core, id, pinned, "checkpointed")?;
             core.node.admit()?;
             let pass = shared.server_gate.enter_owned().map_err(|_| DoorRefusal::Draining)?;
@@ -238,11 +252,7 @@ impl Life {
             Err(error) => return Err((starting, error)),
         }
         let errors = self.stop_instance(StopHow::Fast).await;
-        if !errors.is_empty() {
-            // Its processes are dead; the driver goes on removing the rest.
-            let lifecycle = &self.handles.lifecycle;
-            tracing::error!({ fields::LIFECYCLE_ID } = %lifecycle, ?errors, "not removed yet");
-        }
+        self.leave_behind(errors);
         let Some(next) = self.renew() else {
             self.settle_cut();
             return Ok(Starting::None);

@@ -200,7 +200,7 @@ impl Orchestrator {
 
 /// Whether nothing is left of anything but of parked sandboxes, which have a profile and no more.
 pub(super) fn cleaned(tally: &Tally) -> bool {
-    tally.lifecycles == 0 && tally.of(SandboxState::Stopping) == 0
+    tally.lifecycles == 0 && tally.remains == 0 && tally.of(SandboxState::Stopping) == 0
 }
 
 /// Sandboxes that are usable or may become so.

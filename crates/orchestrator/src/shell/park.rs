@@ -12,7 +12,7 @@ use super::checkpoint::Job;
 use super::handles::{Handles, LifeStep};
 use super::now;
 use super::start::{StartFor, Starting};
-use super::stop::Profile;
+use super::stop::{CLEANUP_TRIES, Profile, cleanup_wait, stop_by_driver};
 use super::task::{Incarnation, Life};
 use crate::driver::{BoxFuture, Closed, OnExit, ProfileError, ProfileId, StopHow};
 use crate::ids::random_lifecycle;
@@ -142,10 +142,7 @@ impl Life {
             return None;
         }
         let errors = self.stop_instance(StopHow::Fast).await;
-        if !errors.is_empty() {
-            // Its processes are dead; the driver goes on removing the rest.
-            tracing::error!({ fields::LIFECYCLE_ID } = %last, ?errors, "not removed yet");
-        }
+        self.leave_behind(errors);
         let Some(next) = self.renew() else {
             self.apply(&gone(why));
             return Some(Starting::None);
@@ -153,6 +150,40 @@ impl Life {
         self.become_next(next);
         self.handles.step(LifeStep::Start);
         Some(self.start(StartFor::Again(&why)).await)
+    }
+
+    /// Goes on removing what is left of an incarnation whose processes are dead, beside the next one.
+    /// A drain waits for that.
+    pub(super) fn leave_behind(&self, mut errors: Vec<String>) {
+        if errors.is_empty() {
+            return;
+        }
+        let (shared, lifecycle) = (Arc::clone(&self.shared), self.handles.lifecycle.clone());
+        shared.change(|registry, _| {
+            registry.note_remains();
+            Vec::new()
+        });
+        self.shared.tasks.spawn(async move {
+            let remove = async {
+                for tries in 1..CLEANUP_TRIES {
+                    tracing::warn!({ fields::LIFECYCLE_ID } = %lifecycle, ?errors, "not removed yet");
+                    tokio::time::sleep(cleanup_wait(tries)).await;
+                    errors = stop_by_driver(&shared, &lifecycle, StopHow::Fast).await.errors;
+                    if errors.is_empty() {
+                        return;
+                    }
+                }
+                tracing::error!({ fields::LIFECYCLE_ID } = %lifecycle, ?errors, "not removed");
+            };
+            tokio::select! {
+                () = shared.abandon.cancelled() => {}
+                () = remove => {}
+            }
+            shared.change(|registry, _| {
+                registry.remains_ended();
+                Vec::new()
+            });
+        });
     }
 
     /// The next incarnation of the same sandbox, in the same place and state.

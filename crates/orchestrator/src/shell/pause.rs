@@ -1,13 +1,16 @@
 //! Parking a sandbox on request, at the end of its time, or in a shutdown.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use lockkeeper_api::DrainPolicy;
 use telemetry::fields;
 use telemetry::words::StopReason;
 
 use super::operations::{Outcome, Waiter, ended};
 use super::refused::OperationRefused;
+use super::repeats::Once;
 use super::task::Life;
 use super::{Core, Orchestrator, Shared, Snapshot, now};
 use crate::driver::{ProfileError, Room};
@@ -19,6 +22,9 @@ use crate::lifecycle::{Event, State};
 pub struct PauseOptions {
     /// Only this incarnation; a newer one is refused and left as it is.
     pub lifecycle: Option<LifecycleId>,
+    /// Names the attempt: a repeat within ten minutes gets the first outcome, unless that was a
+    /// refusal.
+    pub request: Option<String>,
 }
 
 /// Why a sandbox is not parked.
@@ -99,16 +105,34 @@ impl Orchestrator {
     /// # Cancel safety
     /// A pause that has begun goes on when the future is dropped.
     pub async fn pause(&self, id: &str, options: PauseOptions) -> Result<Snapshot, PauseError> {
-        let outcome = self.pause_inner(id, &options).await;
+        let once = Once {
+            id,
+            request: options.request.as_deref(),
+            among: |core| &mut core.pauses,
+            lasts: |outcome| match outcome {
+                Ok(_) | Err(PauseError::NotSaved(_) | PauseError::Gone { .. }) => true,
+                Err(PauseError::Refused(_) | PauseError::NoRoom(_) | PauseError::ForceStopped) => {
+                    false
+                }
+            },
+            cut: || Err(PauseError::ForceStopped),
+        };
+        let (node, name, pinned) = (self.clone(), id.to_owned(), options.lifecycle.clone());
+        let work = async move { node.pause_inner(&name, pinned.as_ref()).await };
+        let outcome = self.once(once, work).await;
         if let Err(error) = &outcome {
             tracing::info!({ fields::SANDBOX_ID } = id, %error, kind = error.kind(), "not paused");
         }
         outcome
     }
 
-    async fn pause_inner(&self, id: &str, options: &PauseOptions) -> Result<Snapshot, PauseError> {
+    async fn pause_inner(
+        &self,
+        id: &str,
+        pinned: Option<&LifecycleId>,
+    ) -> Result<Snapshot, PauseError> {
         let shared = &self.shared;
-        let lifecycle = Shared::savable(&shared.lock(), id, options.lifecycle.as_ref(), "paused")?;
+        let lifecycle = Shared::savable(&shared.lock(), id, pinned, "paused")?;
         shared.check_room(&lifecycle).await?;
         let waiter = shared.begin_pause(id, &lifecycle)?;
         match ended(waiter).await {
@@ -151,7 +175,14 @@ impl Shared {
     pub(super) async fn check_room(&self, lifecycle: &LifecycleId) -> Result<Room, RoomRefused> {
         // A sandbox whose record cannot be written could not be found again.
         self.durable(lifecycle).await.map_err(RoomRefused::Unwritable)?;
-        match self.driver.room(lifecycle.clone()).await {
+        let room = async { self.driver.room(lifecycle.clone()).await };
+        // A defect of the driver must not keep a sandbox alive whose time is over.
+        let room = AssertUnwindSafe(room).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!({ fields::LIFECYCLE_ID } = %lifecycle, "the driver panicked in room");
+            let cause = "the driver panicked".to_owned();
+            Err(ProfileError::Disk { doing: "looked at", cause })
+        });
+        match room {
             Ok(room) => {
                 let needed = room.profile.saturating_mul(2).max(self.config.min_free_disk);
                 match room.free < needed {

@@ -9,6 +9,7 @@ use upstream::Phase;
 
 use super::handles::Handles;
 use super::refused::OperationRefused;
+use super::repeats::Once;
 use super::{Orchestrator, Shared, Snapshot};
 use crate::config::DEFAULT_TEMPLATE;
 use crate::driver::{RestartChange, RestartError as DriverError};
@@ -61,7 +62,27 @@ impl Orchestrator {
         id: &str,
         request: RestartRequest,
     ) -> Result<Snapshot, RestartError> {
-        let outcome = self.restart_inner(id, request).await;
+        let name = request.request_id.clone();
+        let once = Once {
+            id,
+            request: name.as_deref(),
+            among: |core| &mut core.restarts,
+            lasts: |outcome| match outcome {
+                Ok(_) => true,
+                Err(RestartError::Driver(error)) => match error {
+                    DriverError::Restored { .. } | DriverError::Down { .. } => true,
+                    DriverError::Unsupported
+                    | DriverError::Busy
+                    | DriverError::Refused(_)
+                    | DriverError::Gone => false,
+                },
+                Err(RestartError::Invalid(_) | RestartError::Refused(_)) => false,
+            },
+            cut: || Err(RestartError::Driver(DriverError::Gone)),
+        };
+        let (node, sandbox) = (self.clone(), id.to_owned());
+        let work = async move { node.restart_inner(&sandbox, request).await };
+        let outcome = self.once(once, work).await;
         if let Err(error) = &outcome {
             tracing::info!({ fields::SANDBOX_ID } = id, %error, kind = error.kind(), "not restarted");
         }

@@ -10,6 +10,7 @@ use upstream::Publisher;
 use super::handles::Handles;
 use super::operations::{Outcome, Waiter, ended};
 use super::refused::OperationRefused;
+use super::repeats::Once;
 use super::task::{Incarnation, Life};
 use super::{Core, LiveSandbox, LookupError, Orchestrator, PauseOptions, Shared, Snapshot, now};
 use crate::driver::OnExit;
@@ -79,7 +80,17 @@ impl Orchestrator {
     /// # Cancel safety
     /// A resume that has begun goes on when the future is dropped.
     pub async fn resume(&self, id: &str, options: PauseOptions) -> Result<Snapshot, ResumeError> {
-        let outcome = self.resume_inner(id, &options).await;
+        let once = Once {
+            id,
+            request: options.request.as_deref(),
+            among: |core| &mut core.resumes,
+            // Whatever else it came to, the sandbox is paused as before.
+            lasts: |outcome| matches!(outcome, Ok(_) | Err(ResumeError::Ended { .. })),
+            cut: || Err(ResumeError::ForceStopped),
+        };
+        let (node, name, pinned) = (self.clone(), id.to_owned(), options.lifecycle.clone());
+        let work = async move { node.resume_inner(&name, pinned.as_ref()).await };
+        let outcome = self.once(once, work).await;
         if let Err(error) = &outcome {
             tracing::info!({ fields::SANDBOX_ID } = id, %error, kind = error.kind(), "not resumed");
         }
@@ -89,12 +100,12 @@ impl Orchestrator {
     async fn resume_inner(
         &self,
         id: &str,
-        options: &PauseOptions,
+        pinned: Option<&LifecycleId>,
     ) -> Result<Snapshot, ResumeError> {
         let shared = &self.shared;
         let waiter = {
             let mut core = shared.lock();
-            shared.begin_resume(&mut core, id, options.lifecycle.as_ref())?
+            shared.begin_resume(&mut core, id, pinned)?
         };
         match ended(waiter).await {
             Outcome::Done => Ok(self.get(id).ok_or_else(|| OperationRefused::unknown(id))?),

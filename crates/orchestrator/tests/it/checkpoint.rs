@@ -107,7 +107,8 @@ async fn a_refused_checkpoint_leaves_sandbox_and_sessions_as_they_were() {
     world.create("a").await.unwrap();
     let live = world.node.live("a").unwrap();
     let _session = live.sessions.enter_owned().unwrap();
-    let other = PauseOptions { lifecycle: Some(world.lifecycle("a")) };
+    let lifecycle = Some(world.lifecycle("a"));
+    let other = PauseOptions { lifecycle, ..PauseOptions::default() };
     world.create("b").await.unwrap();
     let mismatch = world.node.checkpoint("b", other).await.map(drop);
     assert!(matches!(mismatch, Err(CheckpointError::Refused(OperationRefused::Mismatch { .. }))));

@@ -13,6 +13,7 @@ mod force;
 mod openapi;
 mod park;
 mod pool;
+mod repeats;
 mod rest;
 mod restart;
 mod restore;

@@ -95,7 +95,8 @@ async fn a_refused_pause_leaves_sandbox_and_sessions_as_they_were() {
         _ => Act::Go,
     });
     assert!(matches!(world.pause("a").await, Err(PauseError::NoRoom(RoomRefused::Unwritable(_)))));
-    let other = PauseOptions { lifecycle: Some(world.lifecycle("a")) };
+    let lifecycle = Some(world.lifecycle("a"));
+    let other = PauseOptions { lifecycle, ..PauseOptions::default() };
     world.create("b").await.unwrap();
     assert!(matches!(
         world.node.pause("b", other).await,

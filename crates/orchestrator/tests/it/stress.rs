@@ -1,11 +1,14 @@
 //! Everything at once, with a drain at a random instant, over many seeds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lockkeeper_api::SandboxState;
 use orchestrator::driver::LifecycleId;
-use orchestrator::{Config, CreateError, ForceReason};
+use orchestrator::ids::ExecutionId;
+use orchestrator::snapshots::{Retention, SnapshotId, SnapshotStore};
+use orchestrator::{Config, CreateError, ForceReason, PauseOptions};
 use testkit::fake_driver::{Act, Point};
 use tokio::task::JoinSet;
 use upstream::Cause;
@@ -18,6 +21,7 @@ const SEEDS: u64 = 250;
 #[derive(Debug)]
 enum Done {
     Create { id: String, after_drain: bool, outcome: Result<LifecycleId, &'static str> },
+    Checkpoint { id: String, after_drain: bool, saved: Option<SnapshotId> },
     Other,
 }
 
@@ -31,10 +35,10 @@ macro_rules! lives {
 }
 
 lives! {
-    creates_deletes_and_deaths_under_a_drain_leave_nothing_behind_1 0;
-    creates_deletes_and_deaths_under_a_drain_leave_nothing_behind_2 1;
-    creates_deletes_and_deaths_under_a_drain_leave_nothing_behind_3 2;
-    creates_deletes_and_deaths_under_a_drain_leave_nothing_behind_4 3;
+    creates_saves_deletes_and_deaths_under_a_drain_leave_nothing_behind_1 0;
+    creates_saves_deletes_and_deaths_under_a_drain_leave_nothing_behind_2 1;
+    creates_saves_deletes_and_deaths_under_a_drain_leave_nothing_behind_3 2;
+    creates_saves_deletes_and_deaths_under_a_drain_leave_nothing_behind_4 3;
 }
 
 fn live_through(seeds: std::ops::Range<u64>) {
@@ -59,6 +63,11 @@ async fn one_life(seed: u64) {
         start_slots: random.usize(1..4),
         queue_len: random.usize(0..8),
         tombstone_ttl: secs(3600),
+        snapshots: Some(SnapshotStore::on(
+            Arc::new(object_store::memory::InMemory::new()),
+            "n1",
+            Retention::default(),
+        )),
         ..config()
     };
     let capacity = config.max_sandboxes;
@@ -76,15 +85,15 @@ async fn one_life(seed: u64) {
             _ => Act::Wait(Duration::from_millis(dice.u64(0..300))),
         }
     });
-    let work = random.usize(20..60);
+    let work = random.usize(20..80);
     let drain_at = Duration::from_millis(random.u64(0..2500));
     let began = tokio::time::Instant::now();
     let mut tasks = JoinSet::new();
     for _ in 0..work {
-        let (node, driver) = (world.node.clone(), std::sync::Arc::clone(&world.driver));
+        let (node, driver) = (world.node.clone(), Arc::clone(&world.driver));
         let at = Duration::from_millis(random.u64(0..3000));
         let id = format!("s{}", random.u8(0..10));
-        let (kind, anonymous) = (random.u8(0..10), random.bool());
+        let (kind, anonymous) = (random.u8(0..16), random.bool());
         let leaves = (random.u8(0..5) == 0).then(|| Duration::from_millis(random.u64(0..400)));
         let pick = random.usize(..);
         tasks.spawn(async move {
@@ -110,6 +119,20 @@ async fn one_life(seed: u64) {
                     let _ = node.delete(&id, crate::world::by("stress")).await;
                     Done::Other
                 }
+                9..11 => {
+                    let _ = node.pause(&id, PauseOptions::default()).await;
+                    Done::Other
+                }
+                11..13 => {
+                    let _ = node.resume(&id, PauseOptions::default()).await;
+                    Done::Other
+                }
+                13..15 => {
+                    let after_drain = node.info().phase != "serving";
+                    let outcome = node.checkpoint(&id, PauseOptions::default()).await;
+                    let saved = outcome.ok().map(|made| made.snapshot.id());
+                    Done::Checkpoint { id, after_drain, saved }
+                }
                 _ => {
                     let all = driver.instances();
                     if !all.is_empty() {
@@ -124,8 +147,9 @@ async fn one_life(seed: u64) {
     tokio::time::sleep_until(began + drain_at).await;
     world.node.begin_server_drain(None);
     let admitted: Vec<_> = world.node.list(&Default::default()).sandboxes;
-    let known: Vec<LifecycleId> =
-        admitted.iter().map(|snapshot| snapshot.record().lifecycle.clone()).collect();
+    // Saves and resumes make another incarnation of the same execution.
+    let known: Vec<ExecutionId> =
+        admitted.iter().map(|snapshot| snapshot.record().execution.clone()).collect();
     world.node.wait_admitted().await;
     world.node.begin_factory_drain();
     world.node.wait_starts().await;
@@ -133,8 +157,14 @@ async fn one_life(seed: u64) {
     assert_eq!(starting, 0, "seed {seed}: a start is in flight behind both gates");
 
     let mut ready: BTreeMap<LifecycleId, String> = BTreeMap::new();
+    let mut snapshots = Vec::new();
     while let Some(done) = tasks.join_next().await {
-        if let Done::Create { id, after_drain, outcome } = done.unwrap() {
+        let done = done.unwrap();
+        if let Done::Checkpoint { id, after_drain, saved: Some(snapshot) } = &done {
+            assert!(!after_drain, "seed {seed}: {id} was saved behind the gate");
+            snapshots.push(snapshot.clone());
+        }
+        if let Done::Create { id, after_drain, outcome } = done {
             match outcome {
                 Ok(lifecycle) => {
                     assert!(!after_drain, "seed {seed}: {id} was admitted behind the gate");
@@ -147,9 +177,9 @@ async fn one_life(seed: u64) {
     }
     assert!(world.driver.counts().most_processes <= capacity, "seed {seed}: over capacity");
     for snapshot in world.node.list(&Default::default()).sandboxes {
-        let lifecycle = &snapshot.record().lifecycle;
-        let tracked = known.contains(lifecycle);
-        assert!(tracked, "seed {seed}: {lifecycle} came after the gate had closed");
+        let record = snapshot.record();
+        let tracked = known.contains(&record.execution);
+        assert!(tracked, "seed {seed}: {} came after the gate had closed", record.lifecycle);
     }
 
     // Half of the lives end by themselves, the others by force.
@@ -163,6 +193,10 @@ async fn one_life(seed: u64) {
         assert!(report.stuck.is_empty(), "seed {seed}: {report:?}");
     }
     world.nothing_left_but_refused_removals(seed).await;
+    for id in snapshots {
+        let found = world.node.snapshot(&id).await;
+        assert!(found.is_ok(), "seed {seed}: {id} was told of and is not there: {found:?}");
+    }
     for (lifecycle, id) in ready {
         let page = world.node.list(&orchestrator::ListFilter {
             states: SandboxState::ALL.to_vec(),
@@ -178,17 +212,30 @@ async fn one_life(seed: u64) {
     one_end_each(&world, seed).await;
 }
 
-/// Every sandbox that was ever told of has one last event, and nothing is told of it afterwards.
+/// Every sandbox that was ever told of has one last event, unless it is paused, and nothing is told
+/// of an incarnation afterwards.
 async fn one_end_each(world: &World, seed: u64) {
-    let mut ended: BTreeMap<String, bool> = BTreeMap::new();
+    let (mut ended, mut open) = (BTreeSet::new(), BTreeSet::new());
     for event in world.events().await {
         let Some(lifecycle) = event["data"]["lifecycle_id"].as_str() else { continue };
-        let over = ended.entry(lifecycle.to_owned()).or_default();
-        assert!(!*over, "seed {seed}: after its end: {event}");
-        *over = event["type"] == "sandbox_stopped";
+        let sandbox = event["sandbox"].as_str().unwrap_or_default();
+        assert!(!ended.contains(lifecycle), "seed {seed}: after its end: {event}");
+        if event["type"] == "sandbox_stopped" {
+            ended.insert(lifecycle.to_owned());
+            open.remove(sandbox);
+        } else {
+            open.insert(sandbox.to_owned());
+        }
     }
-    let open: Vec<_> = ended.iter().filter(|(_, over)| !**over).collect();
-    assert!(open.is_empty(), "seed {seed}: without an end: {open:?}");
+    let paused: BTreeSet<String> = world
+        .node
+        .list(&Default::default())
+        .sandboxes
+        .iter()
+        .map(|snapshot| snapshot.record().id.to_string())
+        .collect();
+    assert_eq!(open, paused, "seed {seed}: those without an end are the paused ones");
+    assert_eq!(world.driver.profiles().len(), paused.len(), "seed {seed}: profiles are kept");
 }
 
 impl World {
