@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::{chaos, cmd, progress, setup, tidy, tools};
+use crate::{chaos, cmd, fuzz, progress, setup, tidy, tools};
 
 /// Sets up, builds what the tests start, and runs them all; `arguments` go to the test runner.
 ///
@@ -18,6 +18,10 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     }
     run_tests(arguments)
 }
+
+/// What each fuzz target gets in [`ci`]: under a minute in all, and skipped visibly where there is no
+/// nightly compiler.
+const FUZZ_SECONDS: u64 = 8;
 
 /// Runs everything a change has to pass: what fails fastest comes first, the tests come last, so
 /// that the output closes with their summary.
@@ -38,7 +42,8 @@ pub(crate) fn ci() -> Result<()> {
         let mut doc = cmd::cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
         cmd::run(doc.env("RUSTDOCFLAGS", "-D warnings"), "fix the links and pages named above")
     })?;
-    model()?;
+    MODELS.iter().filter(|model| model.in_ci).try_for_each(search)?;
+    fuzz::run(FUZZ_SECONDS, None)?;
     build_tests()?;
     doc_tests()?;
     // A fixed seed: the same change gets the same faults.
@@ -83,25 +88,49 @@ fn run_tests(arguments: &[String]) -> Result<()> {
     )
 }
 
-/// The model checker builds its crates with another cfg, so it gets a target folder of its own.
+/// A crate whose races are searched: its cfg, and which of its tests are models.
+struct Model {
+    title: &'static str,
+    cfg: &'static str,
+    test: &'static [&'static str],
+    /// Whether [`ci`] searches it too: all that take long to build and search are left to
+    /// `cargo xtask model`.
+    in_ci: bool,
+}
+
+const MODELS: [Model; 2] = [
+    Model {
+        title: "draingate",
+        cfg: "draingate_loom",
+        // Optimised, because it searches longest.
+        test: &["--package", "draingate", "--release", "--test", "loom"],
+        in_ci: true,
+    },
+    Model {
+        title: "the registry of listeners",
+        cfg: "lockkeeper_loom",
+        test: &["--package", "between-run-listener", "--lib", "registry::model"],
+        in_ci: false,
+    },
+];
+
+/// Tries every order of the steps in which threads can race.
 ///
 /// # Errors
 /// When it has found a race.
 pub(crate) fn model() -> Result<()> {
-    progress::step("races of draingate (loom)", || {
-        let target = tools::target_dir()?.join("loom");
-        let mut test = cmd::cargo(&[
-            "test",
-            "--package",
-            "draingate",
-            "--release",
-            "--locked",
-            "--test",
-            "loom",
-        ]);
-        test.env("CARGO_TARGET_DIR", target)
-            .env("RUSTFLAGS", "--cfg draingate_loom")
-            // Optimised, because it searches; linking it as a release costs more than that gains.
+    MODELS.iter().try_for_each(search)
+}
+
+/// The model checker builds a crate with another cfg, so it gets a target folder of its own.
+fn search(model: &Model) -> Result<()> {
+    progress::step(&format!("races of {} (loom)", model.title), || {
+        let target = tools::target_dir()?.join("loom").join(model.cfg);
+        let mut test = cmd::cargo(&["test", "--locked"]);
+        test.args(model.test)
+            .env("CARGO_TARGET_DIR", target)
+            .env("RUSTFLAGS", format!("--cfg {}", model.cfg))
+            // Linking it as a release costs more than that gains.
             .env("CARGO_PROFILE_RELEASE_LTO", "off");
         cmd::run(&mut test, "the model checker has found a race; its message names the schedule")
     })

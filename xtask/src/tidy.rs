@@ -72,6 +72,12 @@ fn check(root: &Path) -> Result<Vec<Finding>> {
         check_readme(root, member, &mut findings);
     }
     check_lock_file(root, &mut findings);
+    let lints = workspace.get("workspace").and_then(|table| table.get("lints")?.get("rust"));
+    if lints.and_then(|lints| lints.get("unsafe_code")?.as_str()) != Some("deny") {
+        let text =
+            "does not deny unsafe code in all crates: workspace.lints.rust.unsafe_code = \"deny\"";
+        findings.push(Finding::new("Cargo.toml", text));
+    }
     findings.sort();
     Ok(findings)
 }

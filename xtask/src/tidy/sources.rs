@@ -30,6 +30,9 @@ const UNFINISHED: [&str; 2] = [concat!("todo", "!"), concat!("unimplemented", "!
 /// An ignored test without a reason, spelled so that this file does not contain it.
 const IGNORED: &str = concat!("#[", "ignore]");
 
+/// How a source lets in what the workspace denies, spelled so that this file does not contain it.
+const UNSAFE: [&str; 2] = [concat!("allow(", "unsafe_code)"), concat!("expect(", "unsafe_code)")];
+
 /// The sources below `crates/`, `fuzz/`, `tests/` and `xtask/`.
 ///
 /// # Errors
@@ -83,6 +86,11 @@ pub(super) fn check(path: &str, text: &str, findings: &mut Vec<Finding>) {
             for (word, why) in IMPURE.iter().filter(|(word, _)| mentions(code, word)) {
                 report(format!("says it is pure and mentions `{word}`, {why}"));
             }
+        }
+        if !path.contains("/tests/") && UNSAFE.iter().any(|word| code.contains(word)) {
+            let text = "lets unsafe code in, and there is none: avoid it, or bring a module of its own and a \
+                        run under the address sanitizer";
+            report(text.to_owned());
         }
         for word in UNFINISHED.iter().filter(|word| mentions(code, word)) {
             report(format!("has `{word}`: finish it, or leave the part out"));

@@ -2,6 +2,8 @@
 
 mod entry;
 mod keep;
+#[cfg(all(test, lockkeeper_loom))]
+mod model;
 mod pin;
 mod table;
 

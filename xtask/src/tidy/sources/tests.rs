@@ -41,3 +41,14 @@ fn nothing_is_unfinished_or_ignored_without_a_reason() {
         ["a.rs:1: ignores a test without a reason: say why, or run it"]
     );
 }
+
+#[test]
+fn unsafe_code_is_let_in_by_tests_only() {
+    for word in UNSAFE {
+        let text = format!("#[{word}]\nfn a() {{}}\n");
+        assert_eq!(said(&text).len(), 1, "{word}");
+        let mut findings = Vec::new();
+        check("crates/a/tests/model.rs", &text, &mut findings);
+        assert_eq!(findings, []);
+    }
+}
