@@ -1,4 +1,5 @@
-//! `bench telemetry`: what an event costs whoever publishes it, and a thousand open streams.
+//! `bench telemetry`: what an event costs whoever publishes it, what observing commands costs the
+//! edge, and a thousand open streams.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -10,7 +11,7 @@ use super::{Bench, criterion};
 /// This bench.
 pub(super) const BENCH: Bench = Bench {
     name: "telemetry",
-    about: "the cost of publishing, and 1,000 streams at 1,000 events a second",
+    about: "the cost of publishing and of observing, and 1,000 streams at 1,000 events a second",
     take,
 };
 
@@ -27,8 +28,35 @@ fn take(run: &Run) -> Result<Vec<Figure>> {
         cost("accepted_small", 1_000.0)?,
         cost("accepted_connect", 1_000.0)?,
     ];
+    figures.extend(observing(run)?);
     figures.extend(streams(run)?);
     Ok(figures)
+}
+
+/// Processor time of an edge for a message, armed against not armed.
+fn observing(run: &Run) -> Result<Vec<Figure>> {
+    let arguments: &[&str] = run.pick(&["15", "400"], &["3", "100"]);
+    let said = run.sample(|| run.cargo_bench("devtoolsproxy", "observing", arguments))?;
+    let read: Value = serde_json::from_str(said.trim())
+        .with_context(|| format!("the bench of observing said {said:?}"))?;
+    let rounds = |name: &str| -> Result<Vec<f64>> {
+        let rounds = read[name].as_array().with_context(|| format!("it gave no {name}"))?;
+        rounds.iter().map(|value| value.as_f64().context("not a number")).collect()
+    };
+    let number = |name: &str| read[name].as_f64().with_context(|| format!("it gave no {name}"));
+    let compare = |case: &str, commands: &str| -> Result<Figure> {
+        let (armed, off) = (format!("{commands}_armed"), format!("{commands}_off"));
+        let figure = run.figure(case, "CPU per message, armed", "us", 0.0);
+        let figure = figure.against_rounds(&rounds(&armed)?, &rounds(&off)?);
+        Ok(figure.with_goal(Goal::RatioAtMost(1.10)))
+    };
+    let listed = "4 KiB x 64, commands that are told";
+    let missing = (number("commands")? - number("events")?) / number("commands")? * 100.0;
+    Ok(vec![
+        compare("4 KiB x 64, commands that are not told", "unlisted")?,
+        compare(listed, "listed")?,
+        run.figure(listed, "dropped and counted", "%", missing),
+    ])
 }
 
 fn streams(run: &Run) -> Result<Vec<Figure>> {

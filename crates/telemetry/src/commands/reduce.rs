@@ -186,23 +186,24 @@ fn items(json: &str) -> Option<Vec<&RawValue>> {
     serde_json::from_str(json).ok()
 }
 
-/// How many characters a text has; half of a pair of surrogates counts as one.
+/// How many characters a text has; half of a pair of surrogates counts as one. What is between two
+/// escapes is counted at once, since a text may have megabytes.
 fn characters(json: &str) -> Option<u64> {
-    let inside = json.strip_prefix('"')?.strip_suffix('"')?;
-    let mut count = 0;
-    let mut rest = inside.chars();
-    let mut high = false;
-    while let Some(character) = rest.next() {
-        let mut unit = None;
-        if character == '\\' && rest.next() == Some('u') {
-            let digits: String = rest.by_ref().take(4).collect();
-            unit = u16::from_str_radix(&digits, 16).ok();
-        }
+    let mut rest = json.strip_prefix('"')?.strip_suffix('"')?;
+    let (mut count, mut high) = (0, false);
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        count += plain.chars().count();
+        high &= plain.is_empty();
+        let (unit, behind) = match escape.strip_prefix('u') {
+            Some(digits) => (u16::from_str_radix(digits.get(..4)?, 16).ok(), digits.get(4..)?),
+            None => (None, escape.get(1..)?),
+        };
         let completes = high && unit.is_some_and(|unit| (0xdc00..0xe000).contains(&unit));
         high = !completes && unit.is_some_and(|unit| (0xd800..0xdc00).contains(&unit));
-        count += u64::from(!completes);
+        count += usize::from(!completes);
+        rest = behind;
     }
-    Some(count)
+    Some((count + rest.chars().count()) as u64)
 }
 
 fn points(json: &str, kept: &mut Vec<(&'static str, Kept)>) {

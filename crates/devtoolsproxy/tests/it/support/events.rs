@@ -67,7 +67,7 @@ impl Seen {
 /// Telemetry on a log in memory, read from its beginning.
 pub struct Events {
     telemetry: Telemetry,
-    _owner: TelemetryOwner,
+    owner: TelemetryOwner,
     log: Follower,
     read: VecDeque<Seen>,
 }
@@ -79,11 +79,17 @@ impl Events {
         let metrics = TelemetryMetrics::register(&mut registry(), "memory");
         let (telemetry, owner) = Telemetry::start(Settings::new("node"), Arc::clone(&log), metrics);
         let log = Follower::new(log, 1, ReadLimit::default());
-        Self { telemetry, _owner: owner, log, read: VecDeque::new() }
+        Self { telemetry, owner, log, read: VecDeque::new() }
     }
 
     pub fn telemetry(&self) -> Telemetry {
         self.telemetry.clone()
+    }
+
+    /// Where the telemetry is configured and read.
+    #[allow(dead_code, reason = "only a bench configures it")]
+    pub fn router(&self) -> axum::Router {
+        self.owner.router()
     }
 
     async fn next(&mut self) -> Seen {
