@@ -17,7 +17,7 @@ crate::facts! {
     one_sandbox_that_never_ends_is_forced_at_the_deadline,
     a_browser_that_ignores_sigterm_is_dead_after_the_grace,
     a_killed_daemon_with_eight_sandboxes_leaves_nothing_and_touches_nobody_else,
-    creates_and_deletes_with_the_drain_at_a_random_instant_end_as_they_were_answered,
+    creates_saves_and_deletes_with_the_drain_at_a_random_instant_end_as_they_were_answered,
 }
 
 /// Facts that need root: a folder that nobody can remove.
@@ -246,7 +246,8 @@ impl Random {
     }
 }
 
-fn creates_and_deletes_with_the_drain_at_a_random_instant_end_as_they_were_answered() -> Outcome {
+fn creates_saves_and_deletes_with_the_drain_at_a_random_instant_end_as_they_were_answered()
+-> Outcome {
     let seeds = seeds();
     println!("{seeds} random runs; the long run takes LOCKKEEPER_TEST_SEEDS=20");
     for seed in 1..=seeds {
@@ -261,23 +262,38 @@ fn random_run(seed: u64) -> Outcome {
     let mut daemon = daemon().env("LOCKKEEPER_SHUTDOWN_DRAIN_TIMEOUT", "4s").start()?;
     let events = daemon.events()?;
     let drain_after = Duration::from_millis(random.below(1500));
-    let plans: Vec<_> =
-        (0..CREATES).map(|n| (n, random.below(1200), random.below(2) == 0)).collect();
+    let plans: Vec<_> = (0..CREATES).map(|n| (n, random.below(1200), random.below(5))).collect();
     let shared = &daemon;
-    let answers: Vec<Result<(bool, u16, Value), String>> = std::thread::scope(|scope| {
+    let answers: Vec<Result<(Value, u16, Value), String>> = std::thread::scope(|scope| {
         let workers: Vec<_> = plans
             .into_iter()
-            .map(|(n, wait, delete)| {
+            .map(|(n, wait, then)| {
                 scope.spawn(move || {
                     std::thread::sleep(Duration::from_millis(wait));
                     let body = json!({ "id": format!("r{n}"), "ttl": "10m" });
                     let made = shared.call("POST", "/v1/sandboxes", Some(&body))?;
-                    if made.status == 201 && delete {
-                        let path = format!("/v1/sandboxes/r{n}");
-                        let gone = shared.call("DELETE", &path, None)?;
-                        must_be(gone.status == 200, || format!("{} {}", gone.status, gone.body))?;
+                    let path = format!("/v1/sandboxes/r{n}");
+                    let mut saved = Value::Null;
+                    match then {
+                        0 | 1 if made.status == 201 => {
+                            let gone = shared.call("DELETE", &path, None)?;
+                            must_be(gone.status == 200, || {
+                                format!("{} {}", gone.status, gone.body)
+                            })?;
+                        }
+                        // The drain may refuse or cut these; the sandbox was made all the same.
+                        2 if made.status == 201 => {
+                            let answer = shared.call("POST", &format!("{path}/checkpoint"), None);
+                            if let Some(answer) = answer.ok().filter(|a| a.status == 200) {
+                                saved = answer.body["snapshot"]["id"].clone();
+                            }
+                        }
+                        3 if made.status == 201 => {
+                            let _ = shared.call("POST", &format!("{path}/pause"), None);
+                        }
+                        _ => {}
                     }
-                    Ok((delete, made.status, made.body))
+                    Ok((saved, made.status, made.body))
                 })
             })
             .collect();
@@ -294,7 +310,14 @@ fn random_run(seed: u64) -> Outcome {
     let (mut made, mut refused) = (0, 0);
     for answer in answers {
         match answer {
-            Ok((_, 201, _)) => made += 1,
+            Ok((saved, 201, _)) => {
+                made += 1;
+                if let Some(id) = saved.as_str() {
+                    let manifests = daemon.state().path().join("snapshots/manifests");
+                    let there = manifests.join(format!("{id}.json")).exists();
+                    must!(there, "{id} was told of and is not stored");
+                }
+            }
             Ok((_, 503, body)) if body["error"]["code"] == "NODE_DRAINING" => refused += 1,
             Ok((_, status, body)) => return Err(format!("a create was answered {status} {body}")),
             // The listener has closed: the client was never answered, and nothing was made.
@@ -303,7 +326,13 @@ fn random_run(seed: u64) -> Outcome {
     }
     must!(made + refused == CREATES as usize, "{made} made and {refused} refused");
     must!(ready.len() == made, "{made} creates succeeded and {} were ready", ready.len());
-    must!(stopped.len() == made, "{made} were made and {} ended: {stopped:?}", stopped.len());
+    let profiles = daemon.state().path().join("profiles");
+    let paused = std::fs::read_dir(profiles).map_err(|e| e.to_string())?.count();
+    must!(
+        stopped.len() + paused == made,
+        "{made} were made, {} ended and {paused} are paused: {stopped:?}",
+        stopped.len()
+    );
     must!(began.len() == 1, "{began:?}");
     daemon.assert_nothing_left(Duration::from_secs(2))
 }

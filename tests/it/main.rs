@@ -9,6 +9,7 @@ mod fault_browser;
 mod fault_client;
 mod fault_daemon;
 mod fault_shutdown;
+mod fault_snapshots;
 mod flow_access;
 mod flow_addressing;
 mod flow_agents;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         ("fault_client", fault_client::FACTS),
         ("fault_daemon", fault_daemon::FACTS),
         ("fault_shutdown", fault_shutdown::FACTS),
+        ("fault_snapshots", fault_snapshots::FACTS),
         ("flow_access", flow_access::FACTS),
         ("flow_addressing", flow_addressing::FACTS),
         ("flow_agents", flow_agents::FACTS),
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
     let conditional: [(&str, Option<&str>, &[Fact]); _] = [
         ("fault_client", needs_root().or_else(needs_ip), fault_client::AS_ROOT),
         ("fault_shutdown", needs_root(), fault_shutdown::AS_ROOT),
+        ("fault_snapshots", needs_root(), fault_snapshots::AS_ROOT),
         ("flow_agents", agents::needs_validator(), flow_agents::VALIDATED),
         ("flow_events", needs_root(), flow_events::AS_ROOT),
         ("flow_readers", flow_readers::missing(), flow_readers::WITH_PROMETHEUS),

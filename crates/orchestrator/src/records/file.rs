@@ -105,6 +105,10 @@ impl Launch {
         }
     }
 
+    pub(crate) fn set_flags(&mut self, flags: Vec<String>) {
+        self.flags = flags;
+    }
+
     pub(crate) fn on_crash(&self) -> OnExit {
         self.on_crash
     }

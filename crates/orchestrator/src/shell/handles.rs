@@ -95,7 +95,7 @@ pub(super) struct Handles {
     end_told: AtomicBool,
     gauge: Mutex<Option<StateGauge>>,
     /// How its browser is started, for its record.
-    pub(super) launch: Launch,
+    launch: Mutex<Launch>,
     /// The incarnation after it, until its task goes on as that one.
     successor: Mutex<Option<Incarnation>>,
     save: Mutex<SaveFacts>,
@@ -146,13 +146,23 @@ impl Handles {
             end: Mutex::new(EndFacts::default()),
             end_told: AtomicBool::new(false),
             gauge: Mutex::new(gauge),
-            launch,
+            launch: Mutex::new(launch),
             successor: Mutex::default(),
             save: Mutex::default(),
             job: Mutex::default(),
             restore: None,
             misfit: OnceLock::new(),
         }
+    }
+
+    /// How its browser is started, now and in later incarnations.
+    pub(super) fn launch(&self) -> Launch {
+        lock(&self.launch).clone()
+    }
+
+    /// Its browser was started with other switches, and its next ones are too.
+    pub(super) fn note_switches(&self, flags: Vec<String>) {
+        lock(&self.launch).set_flags(flags);
     }
 
     pub(super) fn live(&self) -> LiveSandbox {

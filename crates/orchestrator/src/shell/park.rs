@@ -189,7 +189,7 @@ impl Life {
     /// The next incarnation of the same sandbox, in the same place and state.
     pub(super) fn renew(&mut self) -> Option<Incarnation> {
         let shared = &self.shared;
-        let publisher = Publisher::new(self.handles.launch.on_crash() == OnExit::Relaunch);
+        let publisher = Publisher::new(self.handles.launch().on_crash() == OnExit::Relaunch);
         let mut core = shared.lock();
         let state = self.state();
         if !restartable(&state) {
@@ -200,7 +200,7 @@ impl Life {
             random_lifecycle(),
             state,
             publisher.upstream(),
-            self.handles.launch.clone(),
+            self.handles.launch(),
             shared.metrics.as_ref(),
         ));
         // The operation is the same.

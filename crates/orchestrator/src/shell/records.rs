@@ -21,7 +21,7 @@ impl Shared {
         let gone = matches!(change.to, State::Stopped(_));
         if self.records.kept() {
             let bytes = (!gone).then(|| {
-                let launch = &change.handle.launch;
+                let launch = &change.handle.launch();
                 StoredRecord::of(&change.record, &change.to, launch, now()).to_json()
             });
             self.records.put(&change.record.id, bytes);
@@ -31,7 +31,7 @@ impl Shared {
     /// Puts a sandbox as it is on its way to disk. The caller holds the lock.
     pub(super) fn record_of(&self, sandbox: &Sandbox<Arc<Handles>>) -> Ticket {
         let stored =
-            StoredRecord::of(&sandbox.record, &sandbox.state, &sandbox.handle.launch, now());
+            StoredRecord::of(&sandbox.record, &sandbox.state, &sandbox.handle.launch(), now());
         self.records.put(&sandbox.record.id, Some(stored.to_json()))
     }
 
@@ -63,7 +63,7 @@ impl Shared {
             let core = self.lock();
             core.registry.by_lifecycle(lifecycle).map(|sandbox| {
                 let record = Record { park: None, ..sandbox.record.clone() };
-                let launch = &sandbox.handle.launch;
+                let launch = &sandbox.handle.launch();
                 let stored = StoredRecord::of(&record, &State::Running, launch, now());
                 self.records.put(&record.id, Some(stored.to_json()))
             })

@@ -99,7 +99,15 @@ impl Orchestrator {
         let (handles, template) = shared.restartable(id, pinned.as_ref())?;
         let change = shared.change_of(&template, request)?;
         let lifecycle = handles.lifecycle.clone();
+        let flags = change.flags.clone();
         let generation = shared.driver.restart_browser(lifecycle.clone(), change).await?;
+        if let Some(flags) = flags {
+            handles.note_switches(flags);
+            let core = shared.lock();
+            if let Some(sandbox) = core.registry.by_lifecycle(&lifecycle) {
+                shared.record_of(sandbox);
+            }
+        }
         // The driver's report may still be on its way to those who look.
         let mut changes = handles.upstream.changes();
         let told = async {

@@ -9,6 +9,7 @@ use upstream::Publisher;
 
 use super::handles::Handles;
 use super::operations::{Outcome, Waiter, ended};
+use super::pool::Waiter as Room;
 use super::refused::OperationRefused;
 use super::repeats::Once;
 use super::task::{Incarnation, Life};
@@ -103,9 +104,24 @@ impl Orchestrator {
         pinned: Option<&LifecycleId>,
     ) -> Result<Snapshot, ResumeError> {
         let shared = &self.shared;
-        let waiter = {
-            let mut core = shared.lock();
-            shared.begin_resume(&mut core, id, pinned)?
+        let wait = shared.config.queue_timeout;
+        let deadline = tokio::time::Instant::from_std(now().instant) + wait;
+        let waiter = loop {
+            let (room, full) = {
+                let mut core = shared.lock();
+                match shared.begin_resume(&mut core, id, pinned) {
+                    Err(ResumeError::Admit(full @ AdmitRefusal::Full { .. }))
+                        if shared.evict_member(&mut core) =>
+                    {
+                        (Room::new(shared, &mut core), full)
+                    }
+                    other => break other?,
+                }
+            };
+            // A member of the pool makes room, as it does for a create.
+            if !room.place(deadline).await {
+                return Err(full.into());
+            }
         };
         match ended(waiter).await {
             Outcome::Done => Ok(self.get(id).ok_or_else(|| OperationRefused::unknown(id))?),
@@ -201,14 +217,14 @@ impl Shared {
         let parted = sandbox.record.park.map(|park| park.at.instant);
         core.node.admit()?;
         let pass = self.server_gate.enter_owned().map_err(|_| DoorRefusal::Draining)?;
-        let relaunch = last.launch.on_crash() == OnExit::Relaunch;
+        let relaunch = last.launch().on_crash() == OnExit::Relaunch;
         let publisher = Publisher::new(relaunch);
         let next = Arc::new(Handles::new(
             sandbox_id.clone(),
             random_lifecycle(),
             State::Resuming { queued: true },
             publisher.upstream(),
-            last.launch.clone(),
+            last.launch(),
             self.metrics.as_ref(),
         ));
         Life::began(&next, parted);

@@ -201,7 +201,7 @@ impl Life {
     fn call(&mut self, cancel: CancellationToken) -> StartCall {
         let driver = Arc::clone(&self.shared.driver);
         let lifecycle = self.handles.lifecycle.clone();
-        let spec = self.handles.launch.spec(lifecycle, self.profile(), &self.shared.config);
+        let spec = self.handles.launch().spec(lifecycle, self.profile(), &self.shared.config);
         let sink = self.sink.take();
         let call = async move {
             match sink {

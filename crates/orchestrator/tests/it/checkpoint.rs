@@ -352,7 +352,9 @@ fn copy_all(from: &Path, to: &Path) {
             std::fs::create_dir(&target).unwrap();
             copy_all(&entry.path(), &target);
         } else {
-            std::fs::copy(entry.path(), target).unwrap();
+            // What is just being written aside may be gone by now.
+            let copied = std::fs::copy(entry.path(), target);
+            assert!(copied.is_ok() || !entry.path().exists(), "{copied:?}");
         }
     }
 }

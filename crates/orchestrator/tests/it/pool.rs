@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use lockkeeper_api::SandboxState;
 use orchestrator::node::NodeStatus;
 use orchestrator::pool::{OLDEST, PROBE_EVERY};
-use orchestrator::{Config, CreateError, ForceReason, OperatorDrain, Template};
+use orchestrator::{Config, CreateError, ForceReason, OperatorDrain, PauseOptions, Template};
 use testkit::fake_driver::{Act, FakeDriver, Hold, Point};
 use upstream::Cause;
 
@@ -332,4 +332,17 @@ async fn random_creates_from_a_pool_and_a_drain_leave_nothing() {
         let most = world.driver.counts().most_processes;
         assert!(most <= max, "seed {seed}: {most} browsers, room for {max}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_on_a_full_node_takes_the_place_of_a_browser_that_waits() {
+    let world = World::with(Config { max_sandboxes: 2, ..pooled(&[("default", 2)]) }).await;
+    filled(&world, 2).await;
+    world.create("a").await.unwrap();
+    world.node.pause("a", PauseOptions::default()).await.unwrap();
+    filled(&world, 2).await;
+    assert_eq!(world.node.info().capacity.used, 2, "the node is full");
+    world.node.resume("a", PauseOptions::default()).await.unwrap();
+    assert_eq!(world.state("a"), Some(SandboxState::Running));
+    assert!(world.driver.counts().most_processes <= 2);
 }

@@ -5,7 +5,7 @@ use orchestrator::RestartError;
 use orchestrator::driver::RestartError as DriverError;
 use testkit::fake_driver::{Act, Hold, Point};
 
-use crate::world::{World, named, settle};
+use crate::world::{World, flagged, named, settle};
 
 fn with(flag: &str) -> RestartRequest {
     RestartRequest { flags: Some(vec![flag.to_owned()]), ..RestartRequest::default() }
@@ -84,4 +84,16 @@ async fn a_restart_goes_on_in_a_drain_and_does_not_outlive_a_delete() {
     deleting.await.unwrap().unwrap();
     world.nothing_left().await;
     assert!(world.node.create(named("two")).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn switches_of_a_restart_are_those_of_later_incarnations_too() {
+    let world = World::open().await;
+    world.node.create(flagged("a", "--lang=de")).await.unwrap();
+    let flags = Some(vec!["--lang=fr".to_owned()]);
+    let request = RestartRequest { flags, ..Default::default() };
+    world.node.restart_browser("a", request).await.unwrap();
+    world.node.pause("a", Default::default()).await.unwrap();
+    let resumed = world.node.resume("a", Default::default()).await.unwrap();
+    assert_eq!(world.driver.flags(&resumed.record().lifecycle), ["--lang=fr"]);
 }
