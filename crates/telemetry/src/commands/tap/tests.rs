@@ -128,7 +128,8 @@ async fn a_command_that_the_queue_of_events_cannot_take_counts_as_dropped() {
     assert_eq!(worker.run().await.dropped, 1);
 }
 
-#[tokio::test]
+// A slow machine needs seconds to write the trace of a panic; the flush allows one.
+#[tokio::test(start_paused = true)]
 async fn a_panic_while_decoding_is_contained_and_counted() {
     let bench = armed().await;
     let (mut tap, mut worker) = worker(&bench);
