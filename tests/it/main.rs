@@ -5,6 +5,7 @@
 mod agents;
 mod counted;
 mod fault_agents;
+mod fault_appends;
 mod fault_browser;
 mod fault_client;
 mod fault_daemon;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let groups: &[(&str, &[Fact])] = &[
         ("fault_agents", fault_agents::FACTS),
+        ("fault_appends", fault_appends::FACTS),
         ("fault_browser", fault_browser::FACTS),
         ("fault_client", fault_client::FACTS),
         ("fault_daemon", fault_daemon::FACTS),

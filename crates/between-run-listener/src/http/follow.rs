@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytestring::ByteString;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
+use http::header::{HeaderName, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use url::Url;
 
@@ -12,7 +12,7 @@ use crate::listener::{Failure, Reason};
 use super::Target;
 use super::client::{Client, fields};
 use super::headers::Headers;
-use super::response::{Body, Response};
+use super::response::{Body, Response, is_event_stream};
 
 /// Most redirects that are followed.
 const HOPS: usize = 5;
@@ -92,17 +92,6 @@ fn answer(status: StatusCode, headers: &HeaderMap, url: &Url, now: SystemTime) -
         other => Reason::Http(other),
     };
     Answer::Failed(Failure { reason, retry_after: retry_after(headers, now) })
-}
-
-/// `text/event-stream` in any case, whatever follows a semicolon, and not compressed.
-pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
-    let plain = headers
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .all(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"));
-    let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    plain && kind.eq_ignore_ascii_case(b"text/event-stream")
 }
 
 /// In seconds, or as a date.

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::listener::Reason;
 
 use super::connect::Io;
 use super::error::{CollectError, SendError, io_reason};
-use super::follow::is_event_stream;
 use super::wire::Framing;
 
 /// An answer whose head has come. Dropping it closes the connection.
@@ -28,6 +28,18 @@ impl Response {
     pub fn is_event_stream(&self) -> bool {
         self.status == StatusCode::OK && is_event_stream(&self.headers)
     }
+}
+
+/// `text/event-stream` in any case, whatever follows a semicolon, and not compressed: what a
+/// listener follows and what a posted run is answered with.
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let plain = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .all(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"));
+    let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    plain && kind.eq_ignore_ascii_case(b"text/event-stream")
 }
 
 /// A body as it comes. Dropping it closes the connection. Holds no buffer while nothing comes.

@@ -1,7 +1,7 @@
 //! One posted run: it is sent to the runner, and what comes back goes into the log.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -66,7 +66,7 @@ impl Run {
                 message: format!("the runner answered with status {status}"),
             };
         }
-        if !is_event_stream(&response.headers) {
+        if !response.is_event_stream() {
             return Failure {
                 code: "RUNNER_PROTOCOL".into(),
                 message: "the runner's answer is no event stream".into(),
@@ -109,10 +109,4 @@ fn refused(error: &SendError) -> Failure {
         | SendError::Cancelled => "RUNNER_UNAVAILABLE",
     };
     Failure { code: code.into(), message: error.to_string() }
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let kind = value.and_then(|value| value.split(';').next()).unwrap_or_default();
-    kind.trim().eq_ignore_ascii_case("text/event-stream")
 }

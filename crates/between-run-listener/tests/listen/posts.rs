@@ -61,6 +61,26 @@ async fn a_run_is_posted_as_it_is_and_its_answer_read_as_it_comes() {
 }
 
 #[tokio::test]
+async fn a_compressed_answer_to_a_run_is_no_event_stream() {
+    let runner = Runner::start().await;
+    let url = runner.url("/").parse().expect("a URL");
+    let (headers, cancel) = (Headers::default(), CancellationToken::new());
+    let play = async {
+        let mut ask = runner.next().await;
+        ask.send(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n\
+             Connection: close\r\n\r\n",
+        )
+        .await;
+        ask
+    };
+    let client = client();
+    let request = request(&url, &headers);
+    let (_ask, response) = tokio::join!(play, client.post_stream(&request, &cancel));
+    assert!(!response.expect("an answer").is_event_stream());
+}
+
+#[tokio::test]
 async fn a_runner_that_starts_late_is_waited_for() {
     let (url, address) = {
         let runner = Runner::start().await;
