@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use lockkeeper_tests::{Cdp, Outcome, daemon, must};
+use lockkeeper_tests::{Cdp, Outcome, daemon, gateway, must};
 use serde_json::json;
 
 crate::facts! {
     foreign_hosts_and_origins_are_refused_on_every_route,
     an_open_bind_without_a_token_is_refused_at_start,
     a_token_is_needed_where_one_is_set_and_is_never_logged,
+    the_gateways_token_is_needed_and_never_logged,
 }
 
 fn foreign_hosts_and_origins_are_refused_on_every_route() -> Outcome {
@@ -85,5 +86,33 @@ fn a_token_is_needed_where_one_is_set_and_is_never_logged() -> Outcome {
     let told: String = events.all().iter().map(ToString::to_string).collect();
     must!(!told.contains(token), "the token is in an event");
     must!(!daemon.log().contains(token), "the token is in the log");
+    Ok(())
+}
+
+fn the_gateways_token_is_needed_and_never_logged() -> Outcome {
+    let token = "sentinel-of-the-gateway";
+    let gateway =
+        gateway().env("LOCKKEEPER_TOKEN", token).env("LOCKKEEPER_LOG", "trace").start()?;
+    let session = "/v1/projects/p/sessions/one";
+    let in_query = format!("{session}?token={token}");
+    for (path, header, admitted) in [
+        (session, "", false),
+        (session, "Bearer wrong", false),
+        (session, "Bearer sentinel-of-the-gatewax", false),
+        (session, "Bearer sentinel-of-the-gateway", true),
+        (&in_query, "Bearer wrong", false),
+    ] {
+        let answer = gateway.call_with("GET", path, &[("authorization", header)], None)?;
+        let refused = answer.status == 401;
+        must!(refused != admitted, "{path} with {header:?} was answered {}", answer.status);
+        must!(!answer.body.to_string().contains(token), "the answer shows it: {}", answer.body);
+    }
+    // Whoever reads an event stream in a browser cannot send a header.
+    let stream = format!("{session}/agui/events?token={token}");
+    gateway.call_with("GET", &stream, &[("authorization", "")], None)?;
+    let log = gateway.log();
+    must!(!log.is_empty(), "nothing was logged at all");
+    let line = log.lines().find(|line| line.contains(token)).unwrap_or_default();
+    must!(line.is_empty(), "the token is in the log: {line}");
     Ok(())
 }
