@@ -149,7 +149,10 @@ fn install(missing: &[&Need]) -> Result<()> {
 }
 
 /// Installs the packages that `tests/clients/package-lock.json` pins, when they are not there yet.
-fn client_packages() -> Result<()> {
+///
+/// # Errors
+/// When npm fails.
+pub(crate) fn client_packages() -> Result<()> {
     progress::step("set up client packages in tests/clients", || {
         let folder = tools::clients_dir();
         // Two tasks at once must not install over each other.

@@ -1,17 +1,17 @@
 //! `bench sandbox`: what a sandbox costs over the raw browser, in interleaved rounds.
 
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+mod pool;
+mod raw;
+
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use lockkeeper_tests::Cdp;
 use serde_json::{Value, json};
 use testkit::daemon::{Daemon, Options};
 use testkit::procs;
 
+use self::raw::Raw;
 use super::Bench;
 use super::figure::{Figure, Goal};
 use super::run::Run;
@@ -26,19 +26,17 @@ pub(super) const BENCH: Bench = Bench {
 /// Counted rounds; the median of five is steady to a few per cent.
 const ROUNDS: usize = 5;
 
-/// The user of the raw browser: outside the range that the daemon hands out.
-const RAW_USER: u32 = 60_590;
-
 /// Measures both flavours.
 fn take(run: &Run) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    let daemon = run.release("lockkeeperd")?;
-    let daemon = &mut Options::new(daemon).start().map_err(|e| anyhow!(e))?;
+    let binary = run.release("lockkeeperd")?;
+    let daemon = &mut Options::new(&binary).start().map_err(|e| anyhow!(e))?;
     let idle = procs::resident(daemon.pid()).context("the daemon has gone")?;
     figures.push(run.figure("daemon, nothing running", "resident", "MiB", mib(idle)));
     for flavour in ["headless-shell", "chromium"] {
         start_times(run, daemon, flavour, &mut figures)?;
     }
+    figures.extend(pool::take(run, &binary, &command_of(daemon, pool::FLAVOUR)?)?);
     Ok(figures)
 }
 
@@ -123,63 +121,20 @@ fn create(daemon: &mut Daemon, flavour: &str) -> Result<(f64, f64)> {
     Ok((took, memory))
 }
 
+/// A browser started by hand, from the start to its first answer; and its idle memory.
+fn start_raw(command: &[String]) -> Result<(f64, f64)> {
+    let from = Instant::now();
+    let browser = Raw::start(command)?;
+    first_answer(browser.url())?;
+    let took = from.elapsed().as_secs_f64() * 1e3;
+    let memory = settled_memory(browser.pid());
+    browser.end()?;
+    Ok((took, memory))
+}
+
 fn first_answer(url: &str) -> Result<()> {
     let mut cdp = Cdp::open(url).map_err(|e| anyhow!(e))?;
     cdp.command("Browser.getVersion", &json!({})).map_err(|e| anyhow!(e))?;
-    Ok(())
-}
-
-/// The same browser with the same switches, started by hand as a user of its own.
-fn start_raw(command: &[String]) -> Result<(f64, f64)> {
-    let folder = tempfile::Builder::new().prefix("raw-browser-").tempdir()?;
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700))?;
-    let root = nix::unistd::geteuid().is_root();
-    if root {
-        chown(folder.path(), Some(RAW_USER), Some(RAW_USER))?;
-    }
-    let profile = format!("--user-data-dir={}", folder.path().join("profile").display());
-    let switches = command[1..].iter().map(|word| {
-        if word.starts_with("--user-data-dir=") { profile.clone() } else { word.clone() }
-    });
-    let mut browser = Command::new(&command[0]);
-    browser
-        .args(switches)
-        .env_clear()
-        .env("HOME", folder.path())
-        .env("TMPDIR", folder.path())
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    if root {
-        browser.uid(RAW_USER).gid(RAW_USER);
-    }
-    let from = Instant::now();
-    let mut child = browser.spawn().with_context(|| format!("{} did not start", command[0]))?;
-    let outcome = raw_answer(&mut child).map(|()| from.elapsed().as_secs_f64() * 1e3);
-    let memory = settled_memory(i32::try_from(child.id())?);
-    let family = procs::descendants(i32::try_from(child.id())?);
-    let group = nix::unistd::Pid::from_raw(i32::try_from(child.id())?);
-    let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
-    child.wait()?;
-    if let Err(left) = procs::wait_all_gone(&family, Duration::from_secs(5)) {
-        bail!("the raw browser left {left:?}");
-    }
-    Ok((outcome?, memory))
-}
-
-fn raw_answer(child: &mut Child) -> Result<()> {
-    let stderr = child.stderr.take().context("piped")?;
-    let mut lines = BufReader::new(stderr).lines();
-    let url = loop {
-        let line = lines.next().context("the raw browser ended")??;
-        if let Some(url) = line.strip_prefix("DevTools listening on ") {
-            break url.trim().to_owned();
-        }
-    };
-    first_answer(&url)?;
-    // Whoever stops reading a browser's log stops the browser.
-    std::thread::spawn(move || lines.for_each(drop));
     Ok(())
 }
 
