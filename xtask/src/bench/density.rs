@@ -224,7 +224,7 @@ fn per_session(daemon: &Daemon, sockets: &[String]) -> Result<f64> {
 
 /// KiB of the daemon for each reader that follows the events.
 fn per_reader(daemon: &Daemon) -> Result<f64> {
-    each(daemon, || (0..OPEN).map(|_| daemon.events().map_err(|e| anyhow!(e))).collect())
+    each(daemon, || (0..OPEN).map(|_| daemon.events_from_now().map_err(|e| anyhow!(e))).collect())
 }
 
 /// KiB of the daemon for each of [`OPEN`] things. As many are open already, so that what the first

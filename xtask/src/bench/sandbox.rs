@@ -138,17 +138,19 @@ fn first_answer(url: &str) -> Result<()> {
     Ok(())
 }
 
-/// Proportional memory of a browser's whole tree in MiB, once it has stopped changing by 1 %.
+/// Proportional memory of a browser's whole tree in MiB, once it has not changed by 1 % for half a
+/// second: on a busy machine a browser pauses in the middle of its start.
 fn settled_memory(browser: i32) -> f64 {
-    let mut last = 0.0;
-    for _ in 0..30 {
+    let (mut last, mut steady) = (0.0_f64, 0);
+    for _ in 0..100 {
         std::thread::sleep(Duration::from_millis(100));
         let pids = procs::descendants(browser).into_iter().map(|p| p.pid).chain([browser]);
         let now: f64 = pids.filter_map(procs::proportional).map(mib).sum();
-        if (now - last).abs() < last * 0.01 {
-            return now;
-        }
+        steady = if (now - last).abs() < last * 0.01 { steady + 1 } else { 0 };
         last = now;
+        if steady == 5 {
+            break;
+        }
     }
     last
 }

@@ -1,8 +1,8 @@
 //! The process table: `/proc`, read whole or one process at a time.
 
 use std::fs;
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use super::environment::MARK;
 
@@ -72,8 +72,8 @@ pub(crate) enum Marks {
 /// Reads one process; `None` if there is none any more.
 pub(crate) fn read(pid: i32, marks: Marks) -> io::Result<Option<Proc>> {
     let dir = PathBuf::from(format!("/proc/{pid}"));
-    let Some(status) = vanished(fs::read_to_string(dir.join("status")))? else { return Ok(None) };
-    let Some(stat) = vanished(fs::read_to_string(dir.join("stat")))? else { return Ok(None) };
+    let Some(status) = vanished(slurp(&dir.join("status")))? else { return Ok(None) };
+    let Some(stat) = vanished(slurp(&dir.join("stat")))? else { return Ok(None) };
     let (Some(uid), Some(stat)) = (parse_uid(&status), parse_stat(&stat)) else {
         return Err(io::Error::other(format!("/proc/{pid} has an unknown form")));
     };
@@ -85,6 +85,15 @@ pub(crate) fn read(pid: i32, marks: Marks) -> io::Result<Option<Proc>> {
     };
     let Stat { ppid, session, zombie, start } = stat;
     Ok(Some(Proc { pid, ppid, session, uid, zombie, start, mark }))
+}
+
+/// The text of a file in `/proc`. Such a file has no size, and reading one of unknown size begins
+/// with few bytes; these are never longer than a page, so that two reads do.
+fn slurp(path: &Path) -> io::Result<String> {
+    let mut text = String::with_capacity(4096);
+    // A file whose size is not asked for: it is always 0.
+    fs::File::open(path)?.take(u64::MAX).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Start time of a process, in clock ticks from boot; `None` if there is no such process.

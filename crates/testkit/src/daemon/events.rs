@@ -26,9 +26,21 @@ impl Events {
     /// # Errors
     /// When the stream does not open.
     pub fn follow(base: &str, token: Option<&str>) -> Result<Self, String> {
+        Self::open(&format!("{base}/v1/telemetry/stream?replay=all"), token)
+    }
+
+    /// The same from now on: without what the daemon still has of the past.
+    ///
+    /// # Errors
+    /// When the stream does not open.
+    pub fn follow_from_now(base: &str, token: Option<&str>) -> Result<Self, String> {
+        Self::open(&format!("{base}/v1/telemetry/stream"), token)
+    }
+
+    fn open(url: &str, token: Option<&str>) -> Result<Self, String> {
         let agent: ureq::Agent =
             ureq::Agent::config_builder().http_status_as_error(true).build().into();
-        let mut request = agent.get(format!("{base}/v1/telemetry/stream?replay=all"));
+        let mut request = agent.get(url);
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

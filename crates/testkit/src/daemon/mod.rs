@@ -319,6 +319,14 @@ impl Daemon {
         Events::follow(&self.base, self.token.as_deref())
     }
 
+    /// Its events from now on.
+    ///
+    /// # Errors
+    /// When the stream does not open.
+    pub fn events_from_now(&self) -> Result<Events, String> {
+        Events::follow_from_now(&self.base, self.token.as_deref())
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         let _ = kill(Pid::from_raw(self.pid()), signal);
