@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::trace::v1::Span;
 
 /// A receiver on a port of its own. Dropping it ends it.
 pub struct Receiver {
@@ -22,6 +24,7 @@ pub struct Receiver {
 #[derive(Default)]
 struct Shared {
     records: Mutex<Vec<LogRecord>>,
+    spans: Mutex<Vec<Span>>,
     /// Connections are cut before anything is read.
     down: AtomicBool,
     over: AtomicBool,
@@ -65,6 +68,11 @@ impl Receiver {
     /// The records so far, in the order in which they came.
     pub fn records(&self) -> Vec<LogRecord> {
         self.shared.records.lock().expect("no panic under this lock").clone()
+    }
+
+    /// The spans so far.
+    pub fn spans(&self) -> Vec<Span> {
+        self.shared.spans.lock().expect("no panic under this lock").clone()
     }
 
     /// The offsets of the records so far.
@@ -119,9 +127,11 @@ impl Shared {
         let mut reader = BufReader::new(stream);
         let (mut line, mut length) = (String::new(), 0);
         reader.read_line(&mut line)?;
-        if line.trim_end() != "POST /v1/logs HTTP/1.1" {
-            return Err(bad(&line));
-        }
+        let spans = match line.trim_end() {
+            "POST /v1/logs HTTP/1.1" => false,
+            "POST /v1/traces HTTP/1.1" => true,
+            _ => return Err(bad(&line)),
+        };
         loop {
             line.clear();
             reader.read_line(&mut line)?;
@@ -133,10 +143,17 @@ impl Shared {
         }
         let mut json = String::new();
         GzDecoder::new(reader.take(length)).read_to_string(&mut json)?;
-        let request: ExportLogsServiceRequest = serde_json::from_str(&json)?;
-        let scopes = request.resource_logs.into_iter().flat_map(|resource| resource.scope_logs);
-        let records = scopes.flat_map(|scope| scope.log_records);
-        self.records.lock().expect("no panic under this lock").extend(records);
+        if spans {
+            let request: ExportTraceServiceRequest = serde_json::from_str(&json)?;
+            let scopes = request.resource_spans.into_iter().flat_map(|from| from.scope_spans);
+            let spans = scopes.flat_map(|scope| scope.spans);
+            self.spans.lock().expect("no panic under this lock").extend(spans);
+        } else {
+            let request: ExportLogsServiceRequest = serde_json::from_str(&json)?;
+            let scopes = request.resource_logs.into_iter().flat_map(|from| from.scope_logs);
+            let records = scopes.flat_map(|scope| scope.log_records);
+            self.records.lock().expect("no panic under this lock").extend(records);
+        }
         stream.write_all(
             b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\
               connection: close\r\n\r\n{}",

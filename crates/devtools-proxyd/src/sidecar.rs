@@ -8,7 +8,7 @@ use draingate::Keeper;
 use eventlog::memory::MemoryStore;
 use eventlog::{LogName, LogOptions, Store};
 use service::access::{Access, AccessMetrics, Origin, protect};
-use service::http::{HttpMetrics, HttpServer, bind, count_requests};
+use service::http::{HttpMetrics, HttpServer, bind, observe_requests};
 use service::settings::Values;
 use service::settings::shared::{self, METRICS_PUBLIC};
 use service::shutdown::{DrainMetrics, publish_to, tell_the_end};
@@ -130,8 +130,11 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let (service, routes) = service.admin(values, admin.router(&access), api).await?;
     // Every other path is the browser's, so its routes are the last resort.
     let routes = routes.fallback_service(edge.fixed_router(&id, Addressing::Sidecar));
-    let server =
-        HttpServer::new(listener, count_requests(&requests, routes), shared::http_limits(values));
+    let server = HttpServer::new(
+        listener,
+        observe_requests(&requests, &telemetry, routes),
+        shared::http_limits(values),
+    );
     let report = service
         .critical("browser", browser)
         .closer("browser", CLOSE, move |_| async move {

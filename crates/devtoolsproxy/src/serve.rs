@@ -11,6 +11,8 @@ use http::request::Parts;
 use http::{HeaderMap, Uri, header};
 use hyper::upgrade::OnUpgrade;
 use telemetry::events::CdpConnect;
+use telemetry::fields;
+use telemetry::trace::{self, TraceContext};
 use telemetry::words::{Addressing, EndpointKind};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -110,6 +112,7 @@ pub(crate) struct Knock {
     tls: bool,
     peer: Option<SocketAddr>,
     user_agent: Option<String>,
+    trace: Option<TraceContext>,
 }
 
 impl Knock {
@@ -133,6 +136,7 @@ impl Knock {
             tls: parts.extensions.get::<OverTls>().is_some(),
             peer,
             user_agent: user_agent.map(str::to_owned),
+            trace: TraceContext::of(&parts.headers),
         })
     }
 }
@@ -196,10 +200,10 @@ pub(crate) async fn admit(
         stops,
     };
     let (peer, tls, form, user_agent) = (knock.peer, knock.tls, knock.form, knock.user_agent);
-    let upgrade = knock.upgrade;
+    let (upgrade, trace) = (knock.upgrade, knock.trace);
     // Two tasks, one after the other: a session may live for days, and its own has only the room
     // that it needs from here on.
-    edge.own(async move {
+    edge.own(trace::within(trace, async move {
         let upgraded = match upgrade.await {
             Ok(upgraded) => upgraded,
             // The client left while the 101 was on its way; the entry says so.
@@ -228,15 +232,19 @@ pub(crate) async fn admit(
         });
         let span = tracing::info_span!(
             "session",
-            session.id = &*session.connection_id,
-            sandbox.id = &*session.target.id,
-            upstream.generation = session.generation,
+            { fields::SESSION_ID } = &*session.connection_id,
+            { fields::SANDBOX_ID } = &*session.target.id,
+            { fields::GENERATION } = session.generation,
+            { fields::TRACE_ID } = trace.map(|trace| tracing::field::display(trace.trace_id())),
         );
+        if let Some(trace) = trace {
+            trace::continues(&span, trace);
+        }
         let edge = Arc::clone(&session.edge);
         let client = wsproxy::handshake::into_stream(upgraded);
         let run = session.run(record, holdings, client, (reached.socket, reached.prefix));
-        edge.own(run.instrument(span));
-    });
+        edge.own(trace::within(trace, run.instrument(span)));
+    }));
     Ok(knock.switching.map(|()| Body::empty()))
 }
 

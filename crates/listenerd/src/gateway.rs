@@ -10,7 +10,7 @@ use between_run_listener::session::Sessions;
 use eventlog::sqlite::{SqliteOptions, SqliteStore};
 use eventlog::{LogName, LogOptions, Store};
 use service::access::{Access, AccessMetrics, protect};
-use service::http::{HttpMetrics, HttpServer, bind, count_requests};
+use service::http::{HttpMetrics, HttpServer, bind, observe_requests};
 use service::settings::Values;
 use service::settings::shared::{self, METRICS_PUBLIC};
 use service::shutdown::{DrainMetrics, publish_to};
@@ -93,7 +93,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         .readiness(readiness)
         .signals(signals)
         .metrics(drains)
-        .observer(publish_to(telemetry))
+        .observer(publish_to(telemetry.clone()))
         .drain(Arc::new(Runs(Arc::clone(&sessions))))
         .closer("state lock", CLOSE, move |_| async move {
             lock.release();
@@ -104,8 +104,11 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         })
         .events(events);
     let (service, routes) = service.admin(values, admin.router(&access), routes).await?;
-    let server =
-        HttpServer::new(listener, count_requests(&requests, routes), shared::http_limits(values));
+    let server = HttpServer::new(
+        listener,
+        observe_requests(&requests, &telemetry, routes),
+        shared::http_limits(values),
+    );
     let (keeper, stop) = (Arc::clone(&sessions), CancellationToken::new());
     let stopped = stop.clone();
     let listeners = async move {

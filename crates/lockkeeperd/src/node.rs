@@ -17,7 +17,7 @@ use orchestrator::process::{ProcessDriver, SetupError};
 use orchestrator::urls::UrlBuilder;
 use orchestrator::{Config, Orchestrator};
 use service::access::{Access, AccessMetrics, Origin, protect};
-use service::http::{HttpMetrics, HttpServer, bind, count_requests};
+use service::http::{HttpMetrics, HttpServer, bind, observe_requests};
 use service::settings::shared::{self, API_LISTEN, METRICS_PUBLIC, PUBLIC_URL, TRUSTED_PROXIES};
 use service::settings::{SettingValue, Values};
 use service::shutdown::{DrainMetrics, publish_to, tell_the_end};
@@ -149,7 +149,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         Some(parent) => edge.with_subdomains(parent.name(), routes),
         None => routes,
     };
-    let routes = count_requests(&requests, routes);
+    let routes = observe_requests(&requests, &telemetry, routes);
     let server = HttpServer::new(listener, routes, shared::http_limits(values));
 
     let closing = orchestrator.clone();

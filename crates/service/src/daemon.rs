@@ -3,11 +3,17 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use crate::http::BindError;
 use crate::settings::shared::{ProcessEnvironment, set_up_logs};
 use crate::settings::{Invocation, Table, Values, load};
 use crate::{ExitStatus, LockError, raise_open_files, run, say};
+
+/// Time for the last spans to be sent, once everything else has ended.
+const SPANS_GRACE: Duration = Duration::from_secs(2);
 
 /// Why a daemon did not start: one line for a person, and how the process ends. Whoever returns it
 /// leaves nothing running.
@@ -63,9 +69,10 @@ pub fn main(
         }
         Err(mistakes) => return refuse(&Refused::new(mistakes.exit_status(), &mistakes)).into(),
     };
-    if let Err(error) = set_up_logs(&values) {
-        return refuse(&Refused::new(ExitStatus::Settings, &error)).into();
-    }
+    let spans = match set_up_logs(&values, table.program()) {
+        Ok(spans) => spans,
+        Err(error) => return refuse(&Refused::new(ExitStatus::Settings, &error)).into(),
+    };
     for warning in values.warnings() {
         tracing::warn!("{warning}");
     }
@@ -74,7 +81,19 @@ pub fn main(
         Err(error) => tracing::warn!(%error, "the open files limit cannot be raised"),
     }
     // Boxed: a daemon's start is one large future, and it is polled from here only.
-    run(async { Box::pin(daemon(&values)).await.unwrap_or_else(|refused| refuse(&refused)) }).into()
+    let daemon = async { Box::pin(daemon(&values)).await.unwrap_or_else(|why| refuse(&why)) };
+    run(async {
+        let Some(spans) = spans else { return daemon.await };
+        let (end, ended) = oneshot::channel::<()>();
+        let daemon = async {
+            let status = daemon.await;
+            drop(end);
+            status
+        };
+        let stop = async { drop(ended.await) };
+        tokio::join!(daemon, spans.run(stop, SPANS_GRACE)).0
+    })
+    .into()
 }
 
 fn refuse(why: &Refused) -> ExitStatus {

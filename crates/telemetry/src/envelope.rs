@@ -23,6 +23,8 @@ struct Envelope<'a> {
     node: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     sandbox: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
     data: &'a Event,
     #[serde(skip_serializing_if = "is_zero")]
     lost: u64,
@@ -80,6 +82,7 @@ pub(crate) fn render(node: &str, item: &Item, lost: u64) -> serde_json::Result<R
         },
         node,
         sandbox: item.sandbox.as_ref().map(AsRef::as_ref),
+        trace_id: item.trace.map(|id| id.to_string()),
         data: &item.event,
         lost,
     };

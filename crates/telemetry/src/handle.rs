@@ -10,6 +10,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::events::{Body, Event};
+use crate::trace::{self, TraceId};
 use crate::value::Id;
 use crate::words::{Category, LossCause};
 
@@ -92,6 +93,8 @@ pub(crate) struct Item {
     pub(crate) ts: SystemTime,
     pub(crate) sandbox: Option<Id>,
     pub(crate) event: Event,
+    /// The trace that it is part of.
+    pub(crate) trace: Option<TraceId>,
     /// Events lost since the one before.
     pub(crate) lost: u64,
     pub(crate) weight: usize,
@@ -109,7 +112,8 @@ impl Item {
     pub(crate) fn new(ts: SystemTime, sandbox: Option<&str>, event: Event) -> Self {
         let sandbox = sandbox.map(Id::from);
         let weight = size_of::<Self>() - size_of::<Event>() + event.weight();
-        Self { ts, sandbox, event, lost: 0, weight, reply: None }
+        let trace = trace::current().map(|trace| trace.trace_id());
+        Self { ts, sandbox, event, trace, lost: 0, weight, reply: None }
     }
 }
 

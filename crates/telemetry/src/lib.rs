@@ -18,6 +18,7 @@ mod store;
 mod stream;
 #[cfg(test)]
 mod testing;
+pub mod trace;
 pub mod tracing_setup;
 mod truncate;
 pub mod value;

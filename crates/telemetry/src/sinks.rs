@@ -25,6 +25,7 @@ mod task;
 mod tests;
 
 pub use jsonl::JsonLines;
+pub(crate) use otlp::Client;
 pub use otlp::{BadEndpoint, Otlp};
 
 use task::{Ends, SinkTask};
@@ -111,17 +112,17 @@ struct Sent {
 
 /// The far side did not accept a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Refused {
+pub(crate) struct Refused {
     /// A word for metrics.
-    cause: &'static str,
+    pub(crate) cause: &'static str,
     /// For a person; no secret.
-    error: String,
-    then: Then,
+    pub(crate) error: String,
+    pub(crate) then: Then,
 }
 
 /// What can be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
+pub(crate) enum Then {
     /// Try again, with growing pauses.
     Retry,
     /// Try again after this.

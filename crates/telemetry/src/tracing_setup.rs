@@ -4,10 +4,18 @@
 
 use std::io::{self, IsTerminal};
 
-use tracing::Subscriber;
+use opentelemetry_sdk::trace::SdkTracer;
 use tracing::subscriber::set_global_default;
+use tracing::{Level, Subscriber};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::{MakeWriter, fmt};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, Registry};
+
+use crate::sinks::Otlp;
+use crate::trace::{self, SpanExport};
 
 #[cfg(test)]
 mod tests;
@@ -58,12 +66,38 @@ impl InitError {
 ///
 /// `filter` is a level such as `info`, or directives such as `info,wsproxy=debug`.
 ///
+/// With a receiver every span of level info goes there too, as one of `service`, whatever the filter
+/// says; log lines do not. What is returned sends them.
+///
 /// # Errors
 /// [`InitError`].
-pub fn init(format: Format, filter: &str) -> Result<(), InitError> {
+pub fn init(
+    format: Format,
+    filter: &str,
+    spans: Option<Otlp>,
+    service: &'static str,
+) -> Result<Option<SpanExport>, InitError> {
     let terminal = io::stderr().is_terminal();
-    let subscriber = subscriber(format, terminal, filter, io::stderr)?;
-    set_global_default(subscriber).map_err(|_| InitError::AlreadySet)
+    let lines = lines(format, terminal, filter, io::stderr)?;
+    let (tracer, export) = spans.map(|receiver| trace::export(receiver, service)).unzip();
+    let subscriber = Registry::default().with(lines).with(tracer.map(exported));
+    set_global_default(subscriber).map_err(|_| InitError::AlreadySet)?;
+    Ok(export)
+}
+
+/// Spans without the lines in them, and with no more about them than they say themselves.
+fn exported<S>(tracer: SdkTracer) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    tracing_opentelemetry::layer()
+        .with_tracer(tracer)
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_context_activation(false)
+        .with_filter(filter_fn(|metadata| metadata.is_span() && *metadata.level() <= Level::INFO))
 }
 
 /// Checks a filter without setting anything up.
@@ -81,26 +115,28 @@ fn parse(filter: &str) -> Result<EnvFilter, InitError> {
     })
 }
 
-type Boxed = Box<dyn Subscriber + Send + Sync>;
+type Lines<S> = Box<dyn Layer<S> + Send + Sync>;
 
-fn subscriber<W>(
+fn lines<S, W>(
     format: Format,
     terminal: bool,
     filter: &str,
     writer: W,
-) -> Result<Boxed, InitError>
+) -> Result<Lines<S>, InitError>
 where
+    S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let lines = fmt().with_env_filter(parse(filter)?).with_writer(writer);
+    let (lines, filter) = (fmt::layer().with_writer(writer), parse(filter)?);
     let json = match format {
         Format::Auto => !terminal,
         Format::Text => false,
         Format::Json => true,
     };
     Ok(if json {
-        Box::new(lines.json().flatten_event(true).with_span_list(false).finish())
+        let lines = lines.json().flatten_event(true).with_span_list(false);
+        Box::new(lines.with_filter(filter))
     } else {
-        Box::new(lines.with_ansi(terminal).with_target(false).finish())
+        Box::new(lines.with_ansi(terminal).with_target(false).with_filter(filter))
     })
 }

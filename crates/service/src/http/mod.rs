@@ -7,6 +7,7 @@ mod connection;
 mod head_timer;
 mod in_time;
 mod metrics;
+mod observe;
 mod server;
 
 #[cfg(test)]
@@ -17,7 +18,8 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-pub use metrics::{HttpMetrics, count_requests};
+pub use metrics::HttpMetrics;
+pub use observe::observe_requests;
 pub use server::{HttpReport, HttpServer, HttpStop};
 
 /// What one listener puts up with.

@@ -21,7 +21,7 @@ pub use keys::{
     HEADER_TIMEOUT, LOG, LOG_FORMAT, MAX_CONNECTIONS, METRICS_PUBLIC, NODE_ID, PUBLIC_URL,
     SHUTDOWN_DRAIN_TIMEOUT, STATE_DIR, TOKEN, TRUSTED_PROXIES,
 };
-pub use sinks::{events, sinks};
+pub use sinks::{events, sinks, spans};
 pub use start::{ProcessEnvironment, node_id, own_state_dir, set_up_logs};
 
 /// The state folder: the setting, else the system's for root and the user's for everybody else
@@ -101,6 +101,7 @@ pub fn rules(table: Table) -> Table {
     table
         .rule([API_LISTEN.setting(), ADMIN_LISTEN.setting(), TOKEN.setting()], needs_token)
         .rule([PUBLIC_URL.setting(), TRUSTED_PROXIES.setting()], needs_proxy)
+        .rule(sinks::about_spans(), sinks::needs_receiver)
 }
 
 /// The listeners that are set, each with its setting's name.

@@ -40,6 +40,11 @@ pub enum Finding {
 }
 
 impl Table {
+    /// The program's name.
+    pub const fn program(&self) -> &'static str {
+        self.program
+    }
+
     /// A table without settings for `program`.
     pub const fn new(program: &'static str, version: &'static str, about: &'static str) -> Self {
         Self {

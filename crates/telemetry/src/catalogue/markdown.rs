@@ -25,6 +25,7 @@ not apply is absent; `null` is never written. `GET /v1/telemetry/schema.json` is
 | `type`, `category` | text | what happened, and the group that is switched on or off as one |
 | `source` | object | `kind`, the part that reports it; posted events may add `event` and `metadata` |
 | `node`, `sandbox` | text | where; `sandbox` only where one applies |
+| `trace_id` | text | 32 hexadecimal digits: the trace of the request that led to it, if its `traceparent` named one |
 | `data` | object | see below |
 | `truncated`, `truncated_fields` | `true`, list | only if the event was cut to 1,000,000 bytes: JSON pointers to what was cut |
 | `lost` | number | only if events were lost before they got an offset: how many since the one before |

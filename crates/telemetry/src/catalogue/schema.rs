@@ -50,6 +50,8 @@ fn envelope() -> Value {
         "node": {"type": "string", "maxLength": TEXT_MAX, "description": "The node."},
         "sandbox": {"type": "string", "maxLength": TEXT_MAX,
             "description": "The sandbox, where one applies."},
+        "trace_id": {"type": "string", "pattern": "^[0-9a-f]{32}$",
+            "description": "The trace of the request that led to it, if that named one."},
         "data": {"type": "object"},
         "truncated": {"const": true, "description": "Something was cut."},
         "truncated_fields": {"type": "array", "maxItems": 16, "items": {"type": "string"},

@@ -22,8 +22,8 @@ impl io::Write for Lines {
 fn logged(format: Format, terminal: bool, filter: &str) -> String {
     let lines = Lines::default();
     let writer = lines.clone();
-    let subscriber = subscriber(format, terminal, filter, move || writer.clone()).unwrap();
-    with_default(subscriber, || {
+    let lines_of = super::lines(format, terminal, filter, move || writer.clone()).unwrap();
+    with_default(Registry::default().with(lines_of), || {
         let span = tracing::info_span!("session", { fields::SESSION_ID } = "c1");
         let _inside = span.enter();
         tracing::info!({ fields::SANDBOX_ID } = "demo", { fields::CLOSE_CODE } = 1012, "closed");

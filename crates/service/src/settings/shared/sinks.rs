@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use telemetry::sinks::{JsonLines, Otlp, Sinks};
 
 use crate::settings::setting::Setting;
-use crate::settings::{Key, Kind, OptionalKey, SettingValue, Size, Values};
+use crate::settings::{Finding, Key, Kind, OptionalKey, SettingValue, Size, Values};
 
 static EVENTS_FILE: OptionalKey<PathBuf> = OptionalKey::new(
     "EVENTS_FILE",
@@ -39,8 +39,15 @@ static OTLP_TOKEN_FILE: OptionalKey<PathBuf> = OptionalKey::new(
     "The file with the bearer token for OTLP_ENDPOINT; read again when the receiver refuses it.",
 );
 
+static OTLP_TRACES: Key<bool> = Key::new(
+    "OTLP_TRACES",
+    "false",
+    "Whether OTLP_ENDPOINT gets spans too: one of each request and one of each session. Those of a \
+     caller who sends traceparent are part of the caller's trace, and left out if it is not recorded.",
+);
+
 /// The settings about where events go beside their readers.
-pub fn events() -> [&'static Setting; 6] {
+pub fn events() -> [&'static Setting; 7] {
     [
         EVENTS_FILE.setting(),
         EVENTS_FILE_SIZE.setting(),
@@ -48,6 +55,7 @@ pub fn events() -> [&'static Setting; 6] {
         EVENTS_FILE_SYNC.setting(),
         OTLP_ENDPOINT.setting(),
         OTLP_TOKEN_FILE.setting(),
+        OTLP_TRACES.setting(),
     ]
 }
 
@@ -60,11 +68,33 @@ pub fn sinks(values: &Values, cursors: Option<PathBuf>) -> Option<Sinks> {
         sync: values.get(&EVENTS_FILE_SYNC),
         ..JsonLines::new(path)
     });
-    let otlp = values.find(&OTLP_ENDPOINT).map(|Endpoint { mut otlp, .. }| {
-        otlp.token_file = values.find(&OTLP_TOKEN_FILE);
-        otlp
-    });
+    let otlp = receiver(values);
     (jsonl.is_some() || otlp.is_some()).then_some(Sinks { cursors, jsonl, otlp })
+}
+
+fn receiver(values: &Values) -> Option<Otlp> {
+    let Endpoint { mut otlp, .. } = values.find(&OTLP_ENDPOINT)?;
+    otlp.token_file = values.find(&OTLP_TOKEN_FILE);
+    Some(otlp)
+}
+
+/// Where spans go, if they are wanted.
+pub fn spans(values: &Values) -> Option<Otlp> {
+    receiver(values).filter(|_| values.get(&OTLP_TRACES))
+}
+
+/// Spans need a receiver.
+pub(super) fn needs_receiver(values: &Values) -> Vec<Finding> {
+    if !values.get(&OTLP_TRACES) || values.find(&OTLP_ENDPOINT).is_some() {
+        return Vec::new();
+    }
+    let text = "OTLP_TRACES is true and there is nobody to send spans to; set OTLP_ENDPOINT";
+    vec![Finding::Mistake(text.to_owned())]
+}
+
+/// The setting that [`needs_receiver`] is about.
+pub(super) fn about_spans() -> [&'static Setting; 2] {
+    [OTLP_TRACES.setting(), OTLP_ENDPOINT.setting()]
 }
 
 /// An OTLP receiver as it was written.

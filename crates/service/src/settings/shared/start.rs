@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use telemetry::trace::SpanExport;
 use telemetry::tracing_setup::{self, Format, InitError};
 
-use super::{LOG, LOG_FORMAT, NODE_ID, state_dir};
+use super::{LOG, LOG_FORMAT, NODE_ID, spans, state_dir};
 use crate::settings::{Environment, Values};
 use crate::{ExitStatus, Refused};
 
@@ -31,17 +32,21 @@ pub fn own_state_dir(values: &Values) -> Result<PathBuf, Refused> {
     })
 }
 
-/// Sets logging up, once in a process.
+/// Sets logging up, once in a process, and the export of spans if it is asked for: what is returned
+/// sends them. `service` is the daemon's name.
 ///
 /// # Errors
 /// When the filter cannot be read.
-pub fn set_up_logs(values: &Values) -> Result<(), InitError> {
+pub fn set_up_logs(
+    values: &Values,
+    service: &'static str,
+) -> Result<Option<SpanExport>, InitError> {
     let format = match values.find(&LOG_FORMAT).as_deref() {
         Some("text") => Format::Text,
         Some("json") => Format::Json,
         Some(_) | None => Format::Auto,
     };
-    tracing_setup::init(format, &values.get(&LOG))
+    tracing_setup::init(format, &values.get(&LOG), spans(values), service)
 }
 
 /// What names this node: the setting, else the host's name.

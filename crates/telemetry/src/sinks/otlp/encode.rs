@@ -48,14 +48,18 @@ fn record(event: &Stored) -> Value {
     }
     attributes.push(attribute("lockkeeper.offset", any(&event.offset.into())));
     let severity = severity(&event.kind, &envelope["data"]);
-    json!({
+    let mut record = json!({
         "timeUnixNano": nanos(event.ts),
         "severityNumber": severity as u8,
         "severityText": severity.as_str(),
         "eventName": &*event.kind,
         "body": any(&envelope["data"]),
         "attributes": attributes,
-    })
+    });
+    if let Some(trace) = envelope.get("trace_id") {
+        record["traceId"] = trace.clone();
+    }
+    record
 }
 
 fn gap_record(epoch: &str, gap: GapTold) -> Value {
