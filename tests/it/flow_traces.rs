@@ -27,6 +27,7 @@ fn hex(bytes: &[u8]) -> String {
 fn the_trace_of_a_request_is_in_its_events_its_log_lines_and_its_spans() -> Outcome {
     let receiver = Receiver::start()?;
     let options = daemon().env("LOCKKEEPER_OTLP_ENDPOINT", receiver.endpoint());
+    let options = options.env("LOCKKEEPER_LOG", "debug");
     let mut daemon = options.env("LOCKKEEPER_OTLP_TRACES", "true").start()?;
     let recorded = traceparent("01");
     let headers = [("traceparent", &*recorded), ("content-type", "application/json")];
@@ -85,7 +86,8 @@ fn a_trace_that_cannot_be_read_harms_nobody() -> Outcome {
     daemon.signal(Signal::SIGTERM);
     must!(daemon.wait_exit(LIMIT)?.success(), "{}", daemon.log());
     let spans = receiver.spans();
-    must!(spans.iter().filter(|span| span.name == "request").count() >= 3, "{spans:?}");
+    let requests = spans.iter().filter(|span| span.name == "request").count();
+    must!(requests >= 3, "{spans:?}:\n{}", daemon.log());
     must!(spans.iter().all(|span| hex(&span.trace_id) != TRACE), "{spans:?}");
     Ok(())
 }

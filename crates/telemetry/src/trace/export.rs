@@ -61,7 +61,10 @@ pub(crate) fn export(receiver: Otlp, service: &'static str) -> (SdkTracer, SpanE
         .with_span_processor(queue)
         .build();
     let client = Client::new(receiver);
-    (provider.tracer("lockkeeper"), SpanExport { service, outlet, client, dropped })
+    (
+        provider.tracer("lockkeeper"),
+        SpanExport { service, outlet, batch: Vec::new(), client, dropped },
+    )
 }
 
 /// The end of the queue that spans are put into.
@@ -95,6 +98,8 @@ impl SpanProcessor for Queue {
 pub struct SpanExport {
     service: &'static str,
     outlet: mpsc::Receiver<SpanData>,
+    /// Taken out of the queue and not yet with the receiver.
+    batch: Vec<SpanData>,
     client: Client,
     dropped: Arc<AtomicU64>,
 }
@@ -119,58 +124,64 @@ impl SpanExport {
         }
         self.outlet.close();
         let left = timeout(grace, self.send_all()).await;
-        let lost = self.outlet.len() as u64 + self.dropped.swap(0, Ordering::Relaxed);
+        let unsent = self.batch.len() + self.outlet.len();
+        let lost = unsent as u64 + self.dropped.swap(0, Ordering::Relaxed);
         if left.is_err() || lost > 0 {
             tracing::warn!(lost, "spans were not sent before the end");
         }
     }
 
     /// Ends when the queue is closed and empty.
+    ///
+    /// # Cancel safety
+    /// What was taken out of the queue stays in the batch; a request on its way may arrive twice.
     async fn send_all(&mut self) {
-        let mut batch = Vec::new();
         let mut pause = PAUSE[0];
         loop {
-            if batch.is_empty() {
+            if self.batch.is_empty() {
                 let Some(first) = self.outlet.recv().await else { return };
-                batch.push(first);
+                self.batch.push(first);
                 // More may come; a full or closed queue does not wait.
                 let fill = async {
-                    while batch.len() < BATCH {
+                    while self.batch.len() < BATCH {
                         let Some(span) = self.outlet.recv().await else { return };
-                        batch.push(span);
+                        self.batch.push(span);
                     }
                 };
                 let _ = timeout(WAIT, fill).await;
             }
-            let json = encode::request(self.service, &batch);
-            match self.client.send("traces", &json).await {
-                Ok(_) => {
-                    batch.clear();
-                    pause = PAUSE[0];
-                    self.tell_dropped();
+            let json = encode::request(self.service, &self.batch);
+            let sent = self.client.send("traces", &json).await;
+            let Err(Refused { error, then, .. }) = sent else {
+                self.batch.clear();
+                pause = PAUSE[0];
+                self.tell_dropped();
+                continue;
+            };
+            tracing::debug!(%error, "spans were not taken");
+            let wait = match then {
+                Then::Retry => pause,
+                Then::RetryAfter(wait) => wait,
+                // Half of it may fit; what the receiver will never take is gone.
+                Then::Split => {
+                    self.keep(self.batch.len() / 2);
+                    continue;
                 }
-                Err(Refused { error, then, .. }) => {
-                    tracing::debug!(%error, "spans were not taken");
-                    let wait = match then {
-                        Then::Retry => pause,
-                        Then::RetryAfter(wait) => wait,
-                        // Half of it may fit; what the receiver will never take is gone.
-                        Then::Split | Then::Drop => {
-                            let kept = if then == Then::Split { batch.len() / 2 } else { 0 };
-                            self.lose(batch.len() - kept);
-                            batch.truncate(kept);
-                            continue;
-                        }
-                    };
-                    sleep(wait).await;
-                    pause = (pause * 2).min(PAUSE[1]);
+                Then::Drop => {
+                    self.keep(0);
+                    continue;
                 }
-            }
+            };
+            sleep(wait).await;
+            pause = (pause * 2).min(PAUSE[1]);
         }
     }
 
-    fn lose(&self, spans: usize) {
-        self.dropped.fetch_add(spans as u64, Ordering::Relaxed);
+    /// Cuts the batch to its first `spans`.
+    fn keep(&mut self, spans: usize) {
+        let lost = self.batch.len() - spans;
+        self.dropped.fetch_add(lost as u64, Ordering::Relaxed);
+        self.batch.truncate(spans);
     }
 
     fn tell_dropped(&self) {

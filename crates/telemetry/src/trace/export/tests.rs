@@ -68,6 +68,17 @@ async fn the_last_spans_are_sent_after_the_stop() {
     assert_eq!(script.0.lock().unwrap().1, 2, "two batches");
 }
 
+#[tokio::test]
+async fn spans_that_wait_for_more_to_send_with_are_not_lost_at_the_stop() {
+    let script = Script::default();
+    let (otlp, _server) = serve(&script).await;
+    let (tracer, export) = export(otlp, "test");
+    spans(&tracer, 1);
+    // Long enough for it to be taken out of the queue, and shorter than a batch waits.
+    export.run(sleep(WAIT / 10), Duration::from_secs(60)).await;
+    assert_eq!(script.0.lock().unwrap().1, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_is_not_there_costs_a_full_queue_and_the_grace() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
