@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside of a test module")]
 
+mod crowd;
 mod facts;
 mod memory;
 mod model;

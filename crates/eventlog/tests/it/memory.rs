@@ -34,3 +34,13 @@ async fn a_store_has_a_cap_whatever_retention_says() {
     let page = log.read_from(91, ReadLimit::default()).await.unwrap();
     assert_eq!(payloads(&page.records).len(), 10);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_joins_at_any_moment_sees_every_event_from_there_on_once() {
+    crate::crowd::joiners_miss_nothing(Memory.start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_followers_hear_of_every_append() {
+    crate::crowd::a_crowd_hears_of_every_append(Memory.start().await).await;
+}

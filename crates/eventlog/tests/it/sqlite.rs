@@ -132,3 +132,15 @@ async fn a_store_that_was_only_dropped_keeps_what_it_acknowledged() {
     let page = log(&store, "a").await.read_from(1, ReadLimit::default()).await.unwrap();
     assert_eq!(page.records.len(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_joins_at_any_moment_sees_every_event_from_there_on_once() {
+    let mut place = Sqlite::new();
+    crate::crowd::joiners_miss_nothing(place.start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_followers_hear_of_every_append() {
+    let mut place = Sqlite::new();
+    crate::crowd::a_crowd_hears_of_every_append(place.start().await).await;
+}
