@@ -189,10 +189,10 @@ async fn an_append_that_was_not_answered_is_stored_once_under_its_name() {
     let store = server.connect().await;
     let log = log(&store).await;
     let named = one("once").named(DedupeId::random());
-    server.signal("-STOP");
+    server.freeze();
     let unanswered = log.append(named.clone()).await;
     assert!(matches!(unanswered, Err(AppendError::Unavailable { .. })), "{unanswered:?}");
-    server.signal("-CONT");
+    server.thaw();
     let first = loop {
         if let Ok(appended) = log.append(named.clone()).await {
             break appended;

@@ -64,8 +64,28 @@ impl Server {
         }
     }
 
-    /// Stops or continues its process.
-    pub(crate) fn signal(&self, name: &str) {
+    /// Stops its process, and returns when each of its threads has: those that run on another
+    /// processor do so a moment after the signal.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+        let tasks = format!("/proc/{}/task", self.child.as_ref().unwrap().id());
+        let stopped = |task: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('T'))
+        };
+        let until = Instant::now() + Duration::from_secs(20);
+        while !std::fs::read_dir(&tasks).unwrap().flatten().all(stopped) {
+            assert!(Instant::now() < until, "the server does not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Lets a frozen process go on.
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, name: &str) {
         let pid = self.child.as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
