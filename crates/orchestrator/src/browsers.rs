@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use telemetry::words::StopReason;
+use telemetry::words::{OomScope, StopReason};
 use upstream::{Cause, Fact};
 
 use crate::driver::{DriverEvent, GoneWhy};
@@ -21,6 +21,8 @@ pub enum Told {
     Started(Started),
     /// It replaces one that ended.
     Restarted(Restarted),
+    /// The kernel, or the watch over memory, ended so many processes for lack of it.
+    OutOfMemory(OomScope, u64),
     /// A browser ended.
     Exited(Exited),
     /// A browser will be started in place of the one that ended.
@@ -145,6 +147,9 @@ impl Browsers {
                     }));
                 }
             }
+            DriverEvent::RendererOom { killed } => {
+                told.push(Told::OutOfMemory(OomScope::Renderer, killed));
+            }
             DriverEvent::RestartRequested { generation } => {
                 if generation == self.newest && !self.has_ended(generation) {
                     self.requested = true;
@@ -176,6 +181,9 @@ impl Browsers {
                     }));
                 } else {
                     told.push(Told::Fact(Fact::EndedOf { generation, cause }));
+                }
+                if cause == Cause::OomKilled {
+                    told.push(Told::OutOfMemory(OomScope::Browser, 1));
                 }
                 told.push(Told::Exited(Exited { generation, cause, expected, uptime, sessions }));
                 if relaunch_in.is_some() {

@@ -137,6 +137,11 @@ pub enum DriverEvent {
         /// From spawn to that answer.
         start_time: Duration,
     },
+    /// The kernel ended pages of it for lack of memory, and it lives.
+    RendererOom {
+        /// How many processes since the last such report.
+        killed: u64,
+    },
     /// It is about to be stopped, because somebody asked for another one.
     RestartRequested {
         /// Its number.

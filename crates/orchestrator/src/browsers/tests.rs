@@ -39,6 +39,8 @@ fn names(told: &[Told]) -> Vec<&'static str> {
             Told::Fact(fact) => fact.kind(),
             Told::Started(_) => "+started",
             Told::Restarted(_) => "+restarted",
+            Told::OutOfMemory(OomScope::Renderer, _) => "+page_oom",
+            Told::OutOfMemory(..) => "+oom",
             Told::Exited(_) => "+exited",
             Told::Relaunching => "+relaunching",
             Told::Gone(_) => "+gone",
@@ -103,6 +105,23 @@ fn a_late_end_of_an_older_one_leaves_the_newer_one_ready() {
     );
     assert_eq!(feed(&mut browsers, [exited(1, true)]), ["ended_of", "+exited", "+relaunching"]);
     assert!(browsers.is_ready());
+}
+
+#[test]
+fn what_memory_ran_out_for_is_told_beside_what_became_of_it() {
+    let mut browsers = Browsers::new();
+    feed(&mut browsers, [starting(1), ready(1)]);
+    assert_eq!(feed(&mut browsers, [DriverEvent::RendererOom { killed: 2 }]), ["+page_oom"]);
+    assert!(browsers.is_ready(), "the browser lives");
+    let end = DriverEvent::BrowserExited {
+        generation: 1,
+        cause: Cause::OomKilled,
+        expected: false,
+        uptime: Duration::from_secs(3),
+        relaunch_in: None,
+    };
+    let gave_up = Fact::GaveUp { cause: Cause::OomKilled }.kind();
+    assert_eq!(feed(&mut browsers, [end]), [gave_up, "+oom", "+exited"]);
 }
 
 #[test]

@@ -236,7 +236,7 @@ impl Supervisor {
             }
         };
         let mut watch = pin!(watch);
-        let mut over = false;
+        let (mut over, mut seen) = (false, self.oom_kills);
         loop {
             tokio::select! {
                 biased;
@@ -254,12 +254,16 @@ impl Supervisor {
                     browser.child.signal(Signal::KILL);
                 }
                 _ = sample.tick(), if home.owner.leaf().is_some() => {
-                    let kills = oom_kills(home);
-                    if kills > self.oom_kills {
-                        tracing::warn!(lifecycle = %self.spec.lifecycle,
-                            "the kernel ended a page for lack of memory");
+                    // A kill counts before the end of the process is known. So it is a page's once the
+                    // browser has outlived it by a sample.
+                    let killed = seen.saturating_sub(self.oom_kills);
+                    if killed > 0 {
+                        tracing::warn!(lifecycle = %self.spec.lifecycle, killed,
+                            "the kernel ended pages for lack of memory");
+                        self.outbox.push(DriverEvent::RendererOom { killed });
+                        self.oom_kills = seen;
                     }
-                    self.oom_kills = kills;
+                    seen = oom_kills(home);
                 }
             }
         }

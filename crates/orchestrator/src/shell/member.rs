@@ -364,9 +364,11 @@ fn note(
                     missed.push(Told::Started(started));
                 }
             }
-            Told::Restarted(_) | Told::Exited(_) | Told::Relaunching | Told::Gone(_) => {
-                missed.push(told);
-            }
+            Told::Restarted(_)
+            | Told::OutOfMemory(..)
+            | Told::Exited(_)
+            | Told::Relaunching
+            | Told::Gone(_) => missed.push(told),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use draingate::OwnedPass;
+use telemetry::events::OomKill;
 use telemetry::words::StopReason;
 use tokio::sync::mpsc;
 use upstream::Publisher;
@@ -185,6 +186,10 @@ impl Life {
             }
             Told::Started(started) => events::browser_started(shared, handles, started),
             Told::Restarted(restarted) => events::browser_restarted(shared, handles, &restarted),
+            Told::OutOfMemory(scope, killed) => {
+                let event = OomKill { scope, killed };
+                shared.telemetry.publish(Some(handles.sandbox.as_str()), event);
+            }
             Told::Exited(exited) => events::browser_exited(shared, handles, &exited),
             Told::Relaunching => self.apply(&Event::BrowserRelaunching),
             Told::Gone(stop) => self.apply(&Event::BrowserGone(stop)),

@@ -57,18 +57,30 @@ pub(crate) fn main() -> ExitCode {
                 std::thread::sleep(Duration::from_millis(1));
             }
         },
-        "hog" => serve(|| {
-            let mut hoard: Vec<Vec<u8>> = Vec::new();
-            loop {
-                hoard.push(vec![1; 8 << 20]);
-                assert!(hoard.len() < 1000, "nobody stops the hog");
-            }
+        "hog" => serve(|| hoard()),
+        // A process of its own takes the memory, as a page does.
+        "page" => serve(|| {
+            let me = std::env::current_exe().unwrap();
+            let page =
+                Command::new(me).args(std::env::args_os().skip(1)).env("FAKE", "hoard").status();
+            assert!(!page.unwrap().success(), "nobody stops the page");
+            None
         }),
+        "hoard" => hoard(),
         "fat" => {
             let hoard = vec![1_u8; 200 << 20];
             serve(move || hoard.iter().all(|byte| *byte == 0).then_some(ExitCode::SUCCESS))
         }
         other => panic!("unknown behaviour {other:?}"),
+    }
+}
+
+/// Takes memory until somebody ends it.
+fn hoard() -> ! {
+    let mut hoard: Vec<Vec<u8>> = Vec::new();
+    loop {
+        hoard.push(vec![1; 8 << 20]);
+        assert!(hoard.len() < 1000, "nobody stops the hog");
     }
 }
 

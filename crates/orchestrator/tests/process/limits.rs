@@ -23,6 +23,7 @@ pub(crate) fn tests() -> Tests {
             fork_bomb(world, config)
         }),
         ("a_memory_hog_is_ended_by_the_kernel_and_reported_as_such", Need::MemoryGroup, memory_hog),
+        ("a_page_that_the_kernel_ends_is_told_and_its_browser_lives", Need::MemoryGroup, page),
         ("memory_is_watched_where_no_control_group_limits_it", Need::Nothing, fat),
         (
             "a_browser_killed_by_hand_under_a_memory_limit_is_no_memory_kill",
@@ -109,6 +110,24 @@ fn memory_hog(world: &mut World) -> Outcome {
         assert_eq!(hog.event().await, gone);
         let report = clean(driver.stop(hog.lifecycle, StopHow::Graceful).await);
         assert_eq!(report.exit, Some(Cause::OomKilled));
+        driver.close().await;
+    });
+    Outcome::Passed
+}
+
+fn page(world: &mut World) -> Outcome {
+    let config = limited_memory(world);
+    world.block_on(async {
+        let driver = driver(config);
+        let mut sandbox = start(&driver, fake_spec("a1", "page")).await;
+        assert_eq!(sandbox.event().await, DriverEvent::RendererOom { killed: 1 });
+        assert!(procs::is_alive(&sandbox.process()), "only the page was ended");
+        // What ends the browser later is not blamed on memory.
+        let pid = nix::unistd::Pid::from_raw(sandbox.pid);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        let (_, cause, ..) = sandbox.exited().await;
+        assert_eq!(cause, Cause::Signalled { signal: 9 });
+        clean(driver.stop(sandbox.lifecycle, StopHow::Graceful).await);
         driver.close().await;
     });
     Outcome::Passed

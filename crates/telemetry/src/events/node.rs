@@ -74,7 +74,7 @@ events! {
         pub dropped: u64,
     }
 
-    /// The kernel ended something for its memory.
+    /// The kernel, or the node's own watch over memory, ended something for lack of it.
     Orchestrator System "oom_kill"
     pub struct OomKill {
         /// What.
