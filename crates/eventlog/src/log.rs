@@ -201,11 +201,12 @@ pub enum Recovery {
         /// The last offset left out.
         to: u64,
     },
-    /// The storage could not be read: it was set aside, and the epoch is new.
+    /// The storage could not be read: it was set aside, and the epoch is new. What came before the
+    /// damage was taken over with its offsets.
     Replaced {
-        /// The first offset of the old epoch that is lost, if known.
+        /// The first offset of the old epoch that is lost; none if none is, or it is not known.
         lost_from: Option<u64>,
-        /// The last offset of the old epoch that is lost, if known.
+        /// The last offset of the old epoch that is lost; none if none is, or it is not known.
         lost_to: Option<u64>,
     },
 }

@@ -26,6 +26,7 @@ mod page;
 mod queue;
 mod reader;
 mod recover;
+mod salvage;
 mod schema;
 mod shared;
 mod table;

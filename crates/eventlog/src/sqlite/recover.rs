@@ -12,7 +12,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::fault::Fault;
 use super::schema::{self, FORMAT, Refused};
 use super::table::LogRow;
-use super::{FILE_NAME, SqliteOptions};
+use super::{FILE_NAME, SqliteOptions, salvage};
 use crate::{LogName, OpenError, Recovery};
 
 /// Names the running boot of the system.
@@ -47,14 +47,22 @@ pub(super) fn open(dir: &Path, options: SqliteOptions) -> Result<Opened, OpenErr
     fs::create_dir_all(dir).map_err(Fault::from)?;
     let lock = fence(dir)?;
     let path = dir.join(FILE_NAME);
+    let saved = with_suffix(&path, ".saved");
+    // A crash right between the last two steps of a recovery: the copy is complete.
+    if saved.exists() && !path.exists() {
+        fs::rename(&saved, &path).map_err(Fault::from)?;
+    }
     let (db, recoveries, others) = match read(&path, options) {
         Ok((db, recoveries)) => (db, recoveries, None),
         Err(Refused::Newer(found)) => {
             return Err(OpenError::NewerFormat { found, known: FORMAT });
         }
         Err(Refused::Fault(Fault::Damaged(_))) => {
-            let known = lost(&path);
+            let known = salvage::copy(&path, &saved, options);
             set_aside(&path).map_err(Fault::from)?;
+            if known.is_some() {
+                fs::rename(&saved, &path).map_err(Fault::from)?;
+            }
             let (db, _) = read(&path, options).map_err(|refused| match refused {
                 Refused::Newer(found) => OpenError::NewerFormat { found, known: FORMAT },
                 Refused::Fault(fault) => fault.into(),
@@ -128,19 +136,6 @@ fn read(path: &Path, options: SqliteOptions) -> Result<Readable, Refused> {
     Ok((db, jumped))
 }
 
-/// The offsets of each log of a damaged database, if it still tells them.
-fn lost(path: &Path) -> Option<HashMap<LogName, Recovery>> {
-    let db = schema::open_reader(path).ok()?;
-    let rows = LogRow::all(&db).ok()?;
-    let lost = |row: LogRow| {
-        let kept = row.count.first < row.count.next;
-        let lost_from = kept.then_some(row.count.first);
-        let lost_to = kept.then_some(row.count.next - 1);
-        (row.name, Recovery::Replaced { lost_from, lost_to })
-    };
-    Some(rows.into_iter().map(lost).collect())
-}
-
 /// Moves the files of a database out of the way, to be looked at by a person.
 fn set_aside(path: &Path) -> io::Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
@@ -171,7 +166,7 @@ pub(super) fn leave_marker(marker: &Path, cause: &str) {
     fs::write(marker, cause).unwrap_or_default();
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()

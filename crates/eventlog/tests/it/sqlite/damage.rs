@@ -176,3 +176,57 @@ async fn a_file_that_was_cut_short_is_never_made_up() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_stands_before_the_damage_is_taken_over_and_the_rest_is_told() {
+    const BYTES: usize = 1_000;
+    let dir = TempDir::new().unwrap();
+    let epoch = filled(dir.path(), 500, BYTES).await;
+    let store = open(dir.path()).await;
+    log(&store, "b").await.append(numbered(1..=3, 10)).await.unwrap();
+    store.close().await.unwrap();
+    // One page of the records in the middle of the file is no page any more.
+    let mut bytes = fs::read(database(dir.path())).unwrap();
+    let middle = bytes.len() / 2 / 8_192 * 8_192;
+    bytes[middle..middle + 8_192].fill(b'#');
+    fs::write(database(dir.path()), &bytes).unwrap();
+
+    let store = open(dir.path()).await;
+    assert_eq!(read_all(&store, BYTES).await.err().map(|error| error.kind()), Some("corrupt"));
+    store.close().await.unwrap();
+    let store = open(dir.path()).await;
+    read_all(&store, BYTES).await.unwrap();
+    let status = log(&store, "a").await.status();
+    let Some(Recovery::Replaced { lost_from: Some(from), lost_to: Some(500) }) = status.recovery
+    else {
+        panic!("{status:?}");
+    };
+    assert!((150..350).contains(&from), "the damage is about in the middle: {from}");
+    assert_eq!((status.first, status.next), (1, from));
+    let a = log(&store, "a").await;
+    assert_ne!(*a.epoch(), epoch);
+    assert_eq!(a.append(numbered(from..=from, BYTES)).await.unwrap().first, from);
+    let whole = log(&store, "b").await.status();
+    let nothing = Recovery::Replaced { lost_from: None, lost_to: None };
+    assert_eq!((whole.recovery, whole.first, whole.next), (Some(nothing), 1, 4));
+
+    store.close().await.unwrap();
+    let store = open(dir.path()).await;
+    read_all(&store, BYTES).await.unwrap();
+    let status = log(&store, "a").await.status();
+    assert_eq!((status.recovery, status.next), (None, from + 1), "it is told once");
+}
+
+#[tokio::test]
+async fn a_crash_right_before_the_copy_takes_its_place_loses_nothing() {
+    let dir = TempDir::new().unwrap();
+    let epoch = filled(dir.path(), 20, 10).await;
+    let database = database(dir.path());
+    let saved = database.with_file_name("eventlog.db.saved");
+    fs::rename(&database, &saved).unwrap();
+    let store = open(dir.path()).await;
+    read_all(&store, 10).await.unwrap();
+    let log = log(&store, "a").await;
+    assert_eq!((log.epoch(), log.status().next), (&epoch, 21));
+    assert!(!saved.exists());
+}

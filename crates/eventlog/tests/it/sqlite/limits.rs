@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use eventlog::sqlite::{SqliteOptions, SqliteStore};
 use eventlog::{
-    AppendError, Follower, Health, LogName, LogOptions, ReadLimit, Retention, Step, Store,
+    AppendError, Durability, Follower, Health, LogName, LogOptions, ReadLimit, Retention, Step,
+    Store,
 };
 use tempfile::TempDir;
 
@@ -43,6 +44,37 @@ async fn a_full_disk_refuses_whole_batches_and_readers_go_on() {
     assert_eq!((resumed.first, log.status().health), (next, Health::Good));
     let page = log.read_from(next - 20, ReadLimit { records: 99, bytes: 1 << 20 }).await.unwrap();
     assert_eq!((page.gap, page.records.len(), page.next), (None, 30, next + 10));
+}
+
+/// The file may grow page by page, so each place at which a batch can run out of room is met.
+#[tokio::test]
+async fn a_batch_that_fails_at_any_page_leaves_nothing() {
+    const PAGE: u64 = 8_192;
+    let dir = TempDir::new().unwrap();
+    SqliteStore::open(dir.path(), SqliteOptions::default()).await.unwrap().close().await.unwrap();
+    let empty = std::fs::metadata(database(dir.path())).unwrap().len();
+    for pages in 1..200 {
+        let options = SqliteOptions { max_file_bytes: Some(empty + pages * PAGE) };
+        let store = SqliteStore::open(dir.path(), options).await.unwrap();
+        // Another level of the log, so that both kinds of commit take their turn.
+        let durability = [Durability::Process, Durability::Power][pages as usize % 2];
+        let options = LogOptions { durability, ..LogOptions::default() };
+        let log = store.open(&LogName::new("a").unwrap(), options).await.unwrap();
+        let appended = log.append(numbered(1..=20, 9_000)).await;
+        let status = log.status();
+        let page = log.read_from(1, ReadLimit::default()).await.unwrap();
+        store.close().await.unwrap();
+        match appended {
+            Ok(appended) => {
+                assert_eq!((appended.first, appended.last, page.records.len()), (1, 20, 20));
+                assert!(pages > 20, "20 records of more than a page each: {pages} pages");
+                return;
+            }
+            Err(error) => assert!(matches!(error, AppendError::Full { .. }), "{error:?}"),
+        }
+        assert_eq!((status.next, page.records.len(), page.next), (1, 0, 1));
+    }
+    panic!("it never fits");
 }
 
 #[tokio::test]
