@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::{
     AppendError, Appended, Batch, BoxFuture, DEDUPE_BATCHES, DedupeId, Epoch, Gap, GapCause, Head,
     Health, Log, LogName, LogOptions, OpenError, Page, RECORD_OVERHEAD, ReadError, ReadLimit,
-    Record, Retention, Ring, Status, Store, StoreError, micros, span,
+    Retention, Ring, Status, Store, StoreError, micros, span, tail,
 };
 
 /// Largest batch, in bytes.
@@ -188,15 +188,7 @@ impl State {
             to: first - 1,
             cause: GapCause::Retention,
         });
-        let mut records: Vec<Record> = Vec::new();
-        let mut room = limit.bytes;
-        for (offset, _, (ts, payload)) in self.ring.from(offset).take(limit.records.max(1)) {
-            if payload.len() > room && !records.is_empty() {
-                break;
-            }
-            room = room.saturating_sub(payload.len());
-            records.push(Record { offset, ts: *ts, payload: payload.clone() });
-        }
+        let records = tail::records(&self.ring, offset, limit);
         let next = records.last().map_or(offset.max(first), |record| record.offset + 1);
         Ok(Page { gap, records, next, head })
     }

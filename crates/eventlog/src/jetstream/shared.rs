@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::index::Index;
 use super::message::{self, Mark};
 use super::remote::{Message, Remote, Unavailable};
+use crate::tail::Tail;
 use crate::{
     Epoch, Gap, GapCause, Head, Health, LogName, Page, ReadError, ReadLimit, Record, Status,
 };
@@ -38,6 +39,8 @@ pub(super) struct State {
     pub(super) trimmed: u64,
     pub(super) corrupt: u64,
     pub(super) health: Health,
+    /// What was appended last, while somebody follows.
+    pub(super) tail: Tail,
     pub(super) fenced: bool,
     /// It was deleted, or its store closed.
     pub(super) gone: bool,
@@ -54,6 +57,7 @@ impl Shared {
             trimmed: 0,
             corrupt: 0,
             health: Health::Good,
+            tail: Tail::default(),
             fenced: false,
             gone: false,
         };
@@ -65,6 +69,20 @@ impl Shared {
     /// A panic inside the lock cannot leave the state half changed, so it stays usable.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was stored, for whoever looks. Followers that wait are woken by [`Shared::wake`], so that
+    /// an append is answered before a crowd of them is.
+    pub(super) fn show(&self, next: u64) {
+        self.head.send_if_modified(|head| {
+            head.next = next;
+            false
+        });
+    }
+
+    /// Wakes followers to look at what was shown.
+    pub(super) fn wake(&self) {
+        self.head.send_modify(|_shown| {});
     }
 
     /// Nothing is appended any more.
@@ -132,7 +150,11 @@ impl Shared {
             if state.gone {
                 return Err(ReadError::Closed);
             }
-            (state.mark.kept, state.mark.next(), state.last)
+            let (kept, head) = (state.mark.kept, state.mark.next());
+            if let Some(page) = state.tail.page(offset, kept, head, limit) {
+                return Ok(Some(page));
+            }
+            (kept, head, state.last)
         };
         if offset > head {
             return Err(ReadError::Ahead { next: head });

@@ -83,6 +83,7 @@ impl Writer {
 
     /// Runs until it is told to close, or nobody can ask any more.
     pub(super) async fn run(mut self) {
+        let mut told = self.shared.head.borrow().next;
         loop {
             let due = self.retained + RETAIN_EVERY;
             let request = match self.held.take() {
@@ -109,6 +110,10 @@ impl Writer {
                     let _ = reply.send(());
                     return;
                 }
+            }
+            let next = self.shared.head.borrow().next;
+            if std::mem::replace(&mut told, next) != next {
+                self.shared.wake();
             }
             if Instant::now() >= due || self.is_far_over() {
                 self.retained = Instant::now();
@@ -178,13 +183,26 @@ impl Writer {
             if fresh.is_empty() {
                 return Ok(offsets);
             }
-            match self.publish(mark, message::encode(fresh.into_iter())).await {
-                Ok(()) => return Ok(offsets),
+            let first = mark.first;
+            match self.publish(mark, message::encode(fresh.iter().copied())).await {
+                Ok(()) => {
+                    self.keep(first, &fresh);
+                    return Ok(offsets);
+                }
                 Err(Fail::Again) => {}
                 Err(fail) => return Err(fail),
             }
         }
         Err(Fail::Again)
+    }
+
+    /// Keeps what was stored for followers, if there are any.
+    fn keep(&self, first: u64, stored: &[&Batch]) {
+        let tail = &mut self.shared.state().tail;
+        match self.shared.head.receiver_count() {
+            0 => tail.forget(),
+            _ => tail.keep(first, stored.iter().flat_map(|batch| batch.records())),
+        }
     }
 
     /// Stores a message behind the last one.
@@ -223,7 +241,7 @@ impl Writer {
         state.trimmed += mark.kept.saturating_sub(state.mark.kept);
         state.mark = mark;
         drop(state);
-        self.shared.head.send_if_modified(|head| std::mem::replace(&mut head.next, next) != next);
+        self.shared.show(next);
     }
 
     /// Looks how the stream ends, if that is not sure.

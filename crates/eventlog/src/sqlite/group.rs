@@ -85,8 +85,17 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// Takes over what was committed, shows it to readers, and gives the logs that it is in.
-    pub(super) fn apply(&self, logs: &mut BTreeMap<i64, OpenLog>) -> Vec<i64> {
+    /// Takes over what was committed, shows it to readers, and gives the logs that it is in;
+    /// their followers are to be woken.
+    pub(super) fn apply(&self, group: &Group, logs: &mut BTreeMap<i64, OpenLog>) -> Vec<i64> {
+        for ((append, _), outcome) in group.appends.iter().zip(&self.outcomes) {
+            // One that was stored before stands below the end.
+            if let (Some(appended), Some(log)) = (outcome, logs.get(&append.log.id))
+                && appended.first >= log.count.next
+            {
+                log.shared.keep(appended.first, append.batch.records().iter());
+            }
+        }
         for &(id, name, appended) in &self.named {
             if let Some(log) = logs.get_mut(&id) {
                 log.dedupe.remember(name, appended);
@@ -95,7 +104,7 @@ impl Stored {
         for (id, &count) in &self.counts {
             if let Some(log) = logs.get_mut(id) {
                 log.count = count;
-                log.shared.announce(count.first, count.next, count.bytes);
+                log.shared.show(count.first, count.next, count.bytes);
             }
         }
         self.counts.keys().copied().collect()

@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::{Epoch, Head, Health, LogName, Recovery, Status};
+use crate::tail::Tail;
+use crate::{Epoch, Head, Health, LogName, NewRecord, Page, ReadLimit, Recovery, Status};
 
 /// Most damaged records that are told apart; beyond, the count stands still.
 const CORRUPT_KNOWN: usize = 65_536;
@@ -22,6 +23,7 @@ pub(super) struct Shared {
     pub(super) head: watch::Sender<Head>,
     removed: AtomicBool,
     counts: Mutex<Counts>,
+    tail: Mutex<Tail>,
     /// Offsets of damaged records that were met.
     corrupt: Mutex<BTreeSet<u64>>,
 }
@@ -53,17 +55,45 @@ impl Shared {
             head: watch::Sender::new(Head { next, closed: false }),
             removed: AtomicBool::new(false),
             counts: Mutex::new(counts),
+            tail: Mutex::default(),
             corrupt: Mutex::default(),
         }
     }
 
-    /// What was committed: records up to `next`, counted, then shown to followers.
-    pub(super) fn announce(&self, first: u64, next: u64, bytes: u64) {
+    /// What was committed: records up to `next`, for whoever looks. Followers that wait are woken by
+    /// [`Shared::wake`], so that an append is answered before a crowd of them is.
+    pub(super) fn show(&self, first: u64, next: u64, bytes: u64) {
         let mut counts = lock(&self.counts);
         (counts.first, counts.next, counts.bytes) = (first, next, bytes);
         counts.health = Health::Good;
         drop(counts);
-        self.head.send_if_modified(|head| std::mem::replace(&mut head.next, next) != next);
+        self.head.send_if_modified(|head| {
+            head.next = next;
+            false
+        });
+    }
+
+    /// Keeps what is about to be shown for followers, if there are any.
+    pub(super) fn keep<'a>(&self, first: u64, appended: impl Iterator<Item = &'a NewRecord>) {
+        let mut tail = lock(&self.tail);
+        match self.head.receiver_count() {
+            0 => tail.forget(),
+            _ => tail.keep(first, appended),
+        }
+    }
+
+    /// A page of what was appended last, if that is all it needs.
+    pub(super) fn recent(&self, offset: u64, limit: ReadLimit) -> Option<Page> {
+        let (first, next) = {
+            let counts = lock(&self.counts);
+            (counts.first, counts.next)
+        };
+        lock(&self.tail).page(offset, first, next, limit)
+    }
+
+    /// Wakes followers to look at what was shown.
+    pub(super) fn wake(&self) {
+        self.head.send_modify(|_shown| {});
     }
 
     /// What was dropped from the beginning.

@@ -165,9 +165,10 @@ impl Writer {
         match self.noted(stored) {
             Ok(stored) => {
                 self.house.wrote(group.bytes());
-                let changed = stored.apply(&mut self.logs);
+                let changed = stored.apply(&group, &mut self.logs);
                 group.answer(stored);
                 for log in changed.iter().filter_map(|id| self.logs.get(id)) {
+                    log.shared.wake();
                     self.house.look_at(log);
                 }
             }

@@ -21,6 +21,8 @@ use eventlog::{
 };
 use tokio::task::JoinSet;
 
+mod crowd;
+
 const WRITERS: usize = 64;
 const EVENT_BYTES: usize = 300;
 /// Records that are read back.
@@ -120,6 +122,7 @@ async fn process(store: &dyn Store, what: &str, length: Length) {
     let times = Times::start(&paced);
     pace(&paced, &times, length.short).await;
     times.stop(&paced).await.print(&format!("{what}, 1,000 events/s"), "lag of the follower");
+    crowd::measure(&open("crowd").await, what, length.short).await;
     let batches = open("batches").await;
     load(&batches, 16, length.short).await.print(&format!("{what}, batches of 16"));
 }
