@@ -13,6 +13,7 @@ use crate::driver::LifecycleId;
 
 pub(crate) use paths::{Own, own};
 
+mod emptied;
 mod paths;
 
 /// The leaf that the daemon itself moves to, because a group that divides its memory among others

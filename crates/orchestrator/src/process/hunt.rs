@@ -1,6 +1,5 @@
 //! Kills what belongs to a sandbox until nothing of it lives.
 
-use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -57,11 +56,6 @@ impl Scanner {
         *last = Some((began, Arc::clone(&processes)));
         Ok(processes)
     }
-
-    /// Users of living processes.
-    pub(crate) async fn users(&self) -> io::Result<HashSet<u32>> {
-        Ok(self.scan().await?.iter().map(|process| process.uid).collect())
-    }
 }
 
 /// Runs blocking work off the async threads.
@@ -101,14 +95,23 @@ pub(crate) struct Hunter {
 }
 
 impl Hunter {
-    /// Kills every process of a sandbox, and returns when two readings in a row found none.
-    /// Returns how many were found.
+    /// Kills every process of a sandbox, and returns when none lives: when the kernel says so of a
+    /// group that nobody can leave, else when two readings of the process table in a row found none.
+    ///
+    /// A launcher that is on its way into its group is its starter's to kill.
     ///
     /// # Errors
     /// When some are still alive after two seconds, or cannot be listed.
-    pub(crate) async fn kill(&self, owner: &Arc<Owner>) -> Result<usize, Alive> {
+    pub(crate) async fn kill(&self, owner: &Arc<Owner>) -> Result<(), Alive> {
         let deadline = Instant::now() + KILL_WITHIN;
-        let mut killed = HashSet::new();
+        if let Some(leaf) = owner.seal().filter(|leaf| leaf.kill()) {
+            match tokio::time::timeout_at(deadline, leaf.emptied()).await {
+                Ok(Ok(true)) => return Ok(()),
+                // The process table says who lives.
+                Ok(Ok(false)) | Err(_) => {}
+                Ok(Err(e)) => self.warn(&e),
+            }
+        }
         let (mut pause, mut empty, mut round) = (PAUSE.0, 0, 0);
         loop {
             if let Some(leaf) = owner.leaf() {
@@ -120,14 +123,13 @@ impl Hunter {
                     empty += 1;
                     if empty == 2 {
                         self.tidy().await;
-                        return Ok(killed.len());
+                        return Ok(());
                     }
                     continue;
                 }
                 Ok(alive) => {
                     empty = 0;
                     round += 1;
-                    killed.extend(alive.iter().map(|process| (process.pid, process.start)));
                     alive.iter().for_each(kill_exactly);
                     if round > PATIENCE
                         && let Some(uid) = owner.uid()

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use upstream::{Cause, WsUrl};
@@ -74,8 +74,8 @@ impl Home {
         let directory = |e: io::Error| StartError::Directory(e.to_string());
         let lease = match &engine.uids {
             Some(pool) => {
-                let busy = engine.hunter.scanner.users().await.map_err(directory)?;
-                Some(pool.lease(&busy).map_err(|e| StartError::Spawn(e.to_string()))?)
+                let lease = pool.lease(super::uids::has_process);
+                Some(lease.map_err(|e| StartError::Spawn(e.to_string()))?)
             }
             None => None,
         };
@@ -155,7 +155,11 @@ impl Engine {
         let child = match Child::new(pid, process.pidfd, Arc::clone(&nursery)) {
             Ok(child) => child,
             Err(e) => {
-                // The runtime cannot watch one more descriptor.
+                // The runtime cannot watch one more descriptor. The launcher may not be in its group
+                // yet; nobody has waited for it, so the pid is its own.
+                if let Some(launcher) = Pid::from_raw(pid) {
+                    let _ = rustix::process::kill_process(launcher, Signal::KILL);
+                }
                 let _ = self.hunter.kill(&home.owner).await;
                 home.owner.session_ends();
                 nursery.give_up(pid);
@@ -252,6 +256,8 @@ impl Engine {
     /// Kills what is left of a browser that has ended or is to end, waits for it, and reads its last
     /// words. Returns how it ended.
     pub(crate) async fn bury(&self, home: &Home, mut browser: Browser) -> Cause {
+        // A launcher may not be in its group yet.
+        browser.child.signal(Signal::KILL);
         // The browser stays a zombie meanwhile, so that its session still means its processes.
         if let Err(e) = self.hunter.kill(&home.owner).await {
             tracing::error!(error = %e, "a browser could not be killed wholly");

@@ -40,6 +40,13 @@ impl Owner {
         self.leaf.as_ref()
     }
 
+    /// The group that no process of this sandbox can leave: they have a user of their own, and only
+    /// root may move processes between groups. What is not inside is not of this sandbox, but for a
+    /// launcher on its way in.
+    pub(crate) fn seal(&self) -> Option<&Leaf> {
+        self.leaf().filter(|_| self.lease.is_some())
+    }
+
     pub(crate) fn mark(&self) -> &str {
         &self.mark
     }

@@ -8,6 +8,9 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::io::Errno;
+use rustix::process::Uid;
+
 use super::config::SetupError;
 
 /// The users of a range.
@@ -79,33 +82,29 @@ impl UidPool {
         Ok(Self { range, locks, state })
     }
 
-    /// A user that is in nobody's hand: not leased here, not locked by another daemon, and not in
-    /// `busy`, the users of living processes.
+    /// A user that is in nobody's hand: not leased here, not locked by another daemon, and not
+    /// `busy`, which says whether a process of the user lives.
     ///
     /// # Errors
-    /// When a lock file cannot be made, or when all users are taken.
-    pub(crate) fn lease(&self, busy: &HashSet<u32>) -> io::Result<UidLease> {
+    /// When a lock file cannot be made, when all users are taken, or what `busy` says.
+    pub(crate) fn lease(&self, busy: impl Fn(u32) -> io::Result<bool>) -> io::Result<UidLease> {
         let size = self.range.end() - self.range.start() + 1;
         for _ in 0..size {
             let uid = {
                 let mut state = lock(&self.state);
                 let uid = state.next;
                 state.next = if uid == *self.range.end() { *self.range.start() } else { uid + 1 };
-                if busy.contains(&uid) || !state.leased.insert(uid) {
+                if !state.leased.insert(uid) {
                     continue;
                 }
                 uid
             };
-            match self.lock_file(uid) {
-                Ok(Some(lock)) => return Ok(self.leased(uid, lock)),
-                Ok(None) => {
-                    self::lock(&self.state).leased.remove(&uid);
-                }
-                Err(e) => {
-                    self::lock(&self.state).leased.remove(&uid);
-                    return Err(e);
-                }
+            let free = busy(uid).and_then(|busy| if busy { Ok(None) } else { self.lock_file(uid) });
+            if let Ok(Some(lock)) = free {
+                return Ok(self.leased(uid, lock));
             }
+            self::lock(&self.state).leased.remove(&uid);
+            free?;
         }
         Err(io::Error::other(format!(
             "all {size} sandbox users ({}-{}) are in use",
@@ -143,6 +142,16 @@ impl UidPool {
 
 fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether this user has a process, also one that nobody has waited for. The kernel looks through its
+/// own list, which takes far less than reading `/proc`.
+pub(crate) fn has_process(uid: u32) -> io::Result<bool> {
+    match rustix::process::getpriority_user(Uid::from_raw(uid)) {
+        Ok(_) => Ok(true),
+        Err(Errno::SRCH) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// Whether a user namespace knows the whole range. `map` is the text of `/proc/self/uid_map`.

@@ -4,28 +4,30 @@ fn pool(locks: &Path) -> UidPool {
     UidPool::new(60_600..=60_602, locks.to_owned(), 1).unwrap()
 }
 
+fn nobody(_: u32) -> io::Result<bool> {
+    Ok(false)
+}
+
 #[test]
 fn a_user_is_leased_once_and_comes_back_last() {
     let dir = tempfile::tempdir().unwrap();
     let pool = pool(dir.path());
-    let none = HashSet::new();
-    let first = pool.lease(&none).unwrap();
-    let (second, third) = (pool.lease(&none).unwrap(), pool.lease(&none).unwrap());
+    let first = pool.lease(nobody).unwrap();
+    let (second, third) = (pool.lease(nobody).unwrap(), pool.lease(nobody).unwrap());
     assert_eq!([first.uid(), second.uid(), third.uid()], [60_601, 60_602, 60_600]);
-    assert!(pool.lease(&none).unwrap_err().to_string().contains("in use"));
+    assert!(pool.lease(nobody).unwrap_err().to_string().contains("in use"));
     drop(second);
-    assert_eq!(pool.lease(&none).unwrap().uid(), 60_602);
+    assert_eq!(pool.lease(nobody).unwrap().uid(), 60_602);
 }
 
 #[test]
 fn two_daemons_never_lease_the_same_user() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (pool(dir.path()), pool(dir.path()));
-    let none = HashSet::new();
-    let held = [a.lease(&none).unwrap(), b.lease(&none).unwrap(), a.lease(&none).unwrap()];
+    let held = [a.lease(nobody).unwrap(), b.lease(nobody).unwrap(), a.lease(nobody).unwrap()];
     let users: HashSet<u32> = held.iter().map(UidLease::uid).collect();
     assert_eq!(users.len(), 3);
-    assert!(b.lease(&none).is_err());
+    assert!(b.lease(nobody).is_err());
     assert!(b.lease_exactly(held[0].uid()).unwrap().is_none());
 }
 
@@ -33,7 +35,23 @@ fn two_daemons_never_lease_the_same_user() {
 fn a_user_with_a_living_process_is_passed_over() {
     let dir = tempfile::tempdir().unwrap();
     let pool = pool(dir.path());
-    assert_eq!(pool.lease(&HashSet::from([60_601, 60_602])).unwrap().uid(), 60_600);
+    assert_eq!(pool.lease(|uid| Ok(uid != 60_600)).unwrap().uid(), 60_600);
+}
+
+#[test]
+fn a_user_that_cannot_be_asked_about_is_not_leased_and_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let pool = pool(dir.path());
+    assert!(pool.lease(|_| Err(io::Error::other("no answer"))).is_err());
+    let all = [(); 3].map(|()| pool.lease(nobody).unwrap().uid());
+    assert_eq!(all, [60_602, 60_600, 60_601]);
+}
+
+#[test]
+fn the_kernel_knows_who_has_a_process() {
+    assert!(has_process(rustix::process::getuid().as_raw()).unwrap());
+    // The last number that can be a user's; nobody gives it to anybody.
+    assert!(!has_process(u32::MAX - 1).unwrap());
 }
 
 #[test]
