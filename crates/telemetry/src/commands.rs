@@ -6,6 +6,7 @@
 mod decode;
 mod describe;
 mod event;
+mod glance;
 mod reduce;
 mod room;
 mod table;
@@ -20,6 +21,7 @@ pub use tap::{
 
 use decode::{Decoded, decode};
 pub(crate) use describe::{method_rows, method_schemas};
+use glance::may_be_listed;
 pub(crate) use table::find;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 use serde_json::value::RawValue;
 
@@ -38,10 +38,8 @@ pub(crate) fn decode(message: &[u8]) -> Decoded {
     let Some(method) = method else { return Decoded::Unlisted };
     let arguments = match params {
         None => Arguments::default(),
-        Some(params) => match serde_json::from_str(params.get()) {
-            Ok(arguments) => arguments,
-            Err(_) => return Decoded::Malformed { method },
-        },
+        Some(Params::Object(arguments)) => arguments,
+        Some(Params::Other) => return Decoded::Malformed { method },
     };
     Decoded::Command {
         method,
@@ -55,7 +53,7 @@ pub(crate) fn decode(message: &[u8]) -> Decoded {
 #[derive(Default)]
 struct Top<'a> {
     method: Option<&'a RawValue>,
-    params: Option<&'a RawValue>,
+    params: Option<Params<'a>>,
     id: Option<&'a RawValue>,
     session_id: Option<&'a RawValue>,
 }
@@ -72,10 +70,13 @@ impl<'de> Deserialize<'de> for Top<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Top<'de>, A::Error> {
                 let mut top = Top::default();
-                while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+                while let Some(Name(name)) = map.next_key()? {
                     let place = match &*name {
                         "method" => &mut top.method,
-                        "params" => &mut top.params,
+                        "params" => {
+                            top.params = Some(map.next_value()?);
+                            continue;
+                        }
                         "id" => &mut top.id,
                         "sessionId" => &mut top.session_id,
                         _ => {
@@ -92,6 +93,86 @@ impl<'de> Deserialize<'de> for Top<'de> {
     }
 }
 
+/// The name of a member, borrowed where it has no escapes.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Borrowed(name)))
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Owned(name.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// The arguments of a command, read where they stand: a second pass over a long text would cost as
+/// much as the first.
+enum Params<'a> {
+    Object(Arguments<'a>),
+    /// Any other value.
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Params<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Params<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any value")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                Arguments::read(map).map(Params::Object)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Params::Other)
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Params::Other)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(Params::Other)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(Params::Other)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+                Ok(Params::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(Params::Other)
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+                Ok(Params::Other)
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
 /// The members of an object, as they are written; the last one of a name counts.
 #[derive(Default)]
 pub(super) struct Arguments<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -100,6 +181,14 @@ impl<'a> Arguments<'a> {
     pub(super) fn find(&self, name: &str) -> Option<&'a str> {
         let mut last_first = self.0.iter().rev();
         last_first.find(|(there, _)| there == name).map(|(_, value)| value.get())
+    }
+
+    fn read<A: MapAccess<'a>>(mut map: A) -> Result<Self, A::Error> {
+        let mut members = Vec::new();
+        while let Some((Name(name), value)) = map.next_entry()? {
+            members.push((name, value));
+        }
+        Ok(Self(members))
     }
 
     /// Reads an object; anything else has no members.
@@ -118,12 +207,8 @@ impl<'de> Deserialize<'de> for Arguments<'de> {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Arguments(members))
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                Arguments::read(map)
             }
         }
         deserializer.deserialize_map(Members)

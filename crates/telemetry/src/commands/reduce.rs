@@ -1,5 +1,7 @@
 //! Pure: what is left of an argument. Nothing here copies text of a user's or of a page's.
 
+use std::borrow::Cow;
+
 use serde_json::Number;
 use serde_json::value::RawValue;
 
@@ -139,8 +141,15 @@ pub(super) fn fields(method: &Method, given: &Arguments<'_>) -> Vec<(&'static st
 }
 
 /// A text that is short once decoded; `None` for other values, long texts and half characters.
-pub(super) fn text(json: &str) -> Option<String> {
-    if json.len() <= SHORT { serde_json::from_str(json).ok() } else { None }
+pub(super) fn text(json: &str) -> Option<Cow<'_, str>> {
+    let inside = json.strip_prefix('"')?.strip_suffix('"')?;
+    if json.len() > SHORT {
+        None
+    } else if inside.contains('\\') {
+        serde_json::from_str(json).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inside))
+    }
 }
 
 /// An id as the browser makes them. Other texts could be anything, so they are dropped.
@@ -186,24 +195,31 @@ fn items(json: &str) -> Option<Vec<&RawValue>> {
     serde_json::from_str(json).ok()
 }
 
-/// How many characters a text has; half of a pair of surrogates counts as one. What is between two
-/// escapes is counted at once, since a text may have megabytes.
+/// How many characters a text has; half of a pair of surrogates counts as one. All of it is counted
+/// at once, since a text may have megabytes, and what is written as an escape is then taken off.
 fn characters(json: &str) -> Option<u64> {
-    let mut rest = json.strip_prefix('"')?.strip_suffix('"')?;
-    let (mut count, mut high) = (0, false);
-    while let Some((plain, escape)) = rest.split_once('\\') {
-        count += plain.chars().count();
-        high &= plain.is_empty();
-        let (unit, behind) = match escape.strip_prefix('u') {
-            Some(digits) => (u16::from_str_radix(digits.get(..4)?, 16).ok(), digits.get(4..)?),
-            None => (None, escape.get(1..)?),
+    let inside = json.strip_prefix('"')?.strip_suffix('"')?.as_bytes();
+    let begins = |byte: &&u8| **byte & 0xc0 != 0x80;
+    let mut count = inside.iter().filter(begins).count();
+    // `high`: where the second half of a pair would have to begin.
+    let (mut at, mut high) = (0, None);
+    while let Some(found) = memchr::memchr(b'\\', &inside[at..]) {
+        let escape = at + found;
+        let (unit, behind) = match inside.get(escape + 1)? {
+            b'u' => {
+                let digits = std::str::from_utf8(inside.get(escape + 2..escape + 6)?).ok()?;
+                (u16::from_str_radix(digits, 16).ok(), escape + 6)
+            }
+            _ => (None, escape + 2),
         };
-        let completes = high && unit.is_some_and(|unit| (0xdc00..0xe000).contains(&unit));
-        high = !completes && unit.is_some_and(|unit| (0xd800..0xdc00).contains(&unit));
-        count += usize::from(!completes);
-        rest = behind;
+        let completes =
+            high == Some(escape) && unit.is_some_and(|unit| (0xdc00..0xe000).contains(&unit));
+        high = (!completes && unit.is_some_and(|unit| (0xd800..0xdc00).contains(&unit)))
+            .then_some(behind);
+        count -= behind - escape - usize::from(!completes);
+        at = behind;
     }
-    Some((count + rest.chars().count()) as u64)
+    Some(count as u64)
 }
 
 fn points(json: &str, kept: &mut Vec<(&'static str, Kept)>) {

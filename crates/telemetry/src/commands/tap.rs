@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::room::{CommandRoom, Held};
-use super::{CdpCommand, Decoded, decode};
+use super::{CdpCommand, Decoded, decode, may_be_listed};
 use crate::Telemetry;
 use crate::value::Id;
 use crate::words::Category;
@@ -166,7 +166,8 @@ impl CommandTap {
     }
 
     /// Offers a text message that was forwarded whole, now. `head` is what of it was reserved and
-    /// copied, `len` the length of all of it. What cannot be taken is counted.
+    /// copied, `len` the length of all of it. What cannot be taken is counted; what by its text is no
+    /// command that makes an event goes no further, and takes no place in the queue.
     pub fn offer(&mut self, head: Bytes, len: u64) {
         let held = self.held.take();
         if !self.is_armed() {
@@ -174,6 +175,9 @@ impl CommandTap {
         }
         if head.len() as u64 != len {
             return self.tally.drop_one();
+        }
+        if !may_be_listed(&head) {
+            return;
         }
         self.tally.0.waiting.fetch_add(1, Ordering::Relaxed);
         let message = Message { ts: SystemTime::now(), bytes: head, _held: held };

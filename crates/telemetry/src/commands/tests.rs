@@ -14,6 +14,7 @@ pub(super) fn kept_of(message: &[u8]) -> (&'static str, Value) {
     let Decoded::Command { method, kept, .. } = decode(message) else {
         panic!("no command: {:?} of {}", decode(message), String::from_utf8_lossy(message))
     };
+    assert!(may_be_listed(message), "{}", String::from_utf8_lossy(message));
     let members: Map<_, _> = kept
         .into_iter()
         .map(|(name, kept)| (name.to_owned(), serde_json::to_value(kept).unwrap()))
