@@ -10,6 +10,7 @@ mod chart;
 mod criterion;
 mod density;
 mod disturbance;
+mod drain;
 mod eventlog;
 mod figure;
 mod gate;
@@ -35,6 +36,7 @@ use crate::progress;
 const BENCHES: &[&Bench] = &[
     &relay::BENCH,
     &sandbox::BENCH,
+    &drain::BENCH,
     &gate::BENCH,
     &sessions::BENCH,
     &eventlog::BENCH,
