@@ -2,9 +2,10 @@
 //   run URL WORD      posts a run with HttpAgent; prints messages, state and what went wrong
 //   abort URL         posts a run of 200 events and leaves at its start
 //   check FILE        replays an export through the protocol's own schema, chunks and order
+//   apply DIR           what a client has after each export NAME.jsonl of a folder, by NAME
 //   follow URL COUNT  follows agui/events with `eventsource` until COUNT ids came; prints them all
 import fs from 'node:fs';
-import { HttpAgent, transformChunks, verifyEvents } from '@ag-ui/client';
+import { HttpAgent, defaultApplyEvents, transformChunks, verifyEvents } from '@ag-ui/client';
 import { EventSchemas } from '@ag-ui/core/schemas';
 import { EventSource } from 'eventsource';
 import { from, lastValueFrom, toArray } from 'rxjs';
@@ -32,16 +33,23 @@ async function run(word, leave) {
   say('done', { types, failed, messages: agent.messages, state: agent.state });
 }
 
-async function check(file) {
+// Clients drop types that they do not know, turn retired ones into others, and read some nulls as
+// absent, before they look at the fields.
+function read(file) {
   const lines = fs.readFileSync(file, 'utf8').split('\n').filter(Boolean);
-  let refused = null;
-  let schema = 0;
-  const events = lines.map((line) => JSON.parse(line));
-  for (const event of events) {
-    // Clients drop types that they do not know, turn retired ones into others, and read these nulls
-    // as absent, before they look at the fields.
+  return lines.map((line) => {
+    const event = JSON.parse(line);
     const nulls = ['parentMessageId', 'outcome', 'result', 'rawEvent'];
     nulls.filter((field) => event[field] === null).forEach((field) => delete event[field]);
+    return event;
+  });
+}
+
+async function check(file) {
+  let refused = null;
+  let schema = 0;
+  const events = read(file);
+  for (const event of events) {
     const known = EventSchemas.safeParse(event);
     if (!known.success && !known.error.issues.some(({ path }) => path.at(-1) === 'type')) {
       schema += 1;
@@ -55,6 +63,29 @@ async function check(file) {
     refused ??= String(error);
   }
   say('checked', { events: events.length, schema, refused });
+}
+
+// What a client has after an export. It makes up ids for thoughts that have none, so those are left
+// out on both sides.
+async function outcome(file) {
+  const known = (event) => EventSchemas.safeParse(event).success;
+  const events = read(file).filter((event) => known(event) && !event.type.startsWith('THINKING_'));
+  const stream = from(events).pipe(transformChunks(false), verifyEvents(false));
+  const input = { messages: [], state: {} };
+  const agent = { messages: [] };
+  const steps = await lastValueFrom(defaultApplyEvents(input, stream, agent, []).pipe(toArray()));
+  const last = (field, none) => steps.findLast((step) => step[field] !== undefined)?.[field] ?? none;
+  const messages = last('messages', []).filter(({ id }) => !id.startsWith('lk-thinking-'));
+  return { messages, state: last('state', {}) };
+}
+
+async function apply(folder) {
+  const outcomes = {};
+  console.warn = () => {};
+  for (const file of fs.readdirSync(folder).filter((name) => name.endsWith('.jsonl'))) {
+    outcomes[file.slice(0, -6)] = await outcome(`${folder}/${file}`);
+  }
+  say('applied', { outcomes });
 }
 
 async function follow(count) {
@@ -78,4 +109,5 @@ async function follow(count) {
 if (mode === 'run') await run(argument, false);
 else if (mode === 'abort') await run('tick 200', true);
 else if (mode === 'check') await check(url);
+else if (mode === 'apply') await apply(url);
 else await follow(Number(argument));

@@ -1,5 +1,6 @@
 //! What the tests of agent sessions share: a gateway, a runner, and an AG-UI client.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -63,10 +64,20 @@ impl Agents {
 
     /// Posts a run and does not wait for it.
     pub(crate) fn post(&self, message: &str, props: Value) -> Result<String, String> {
+        self.post_to(SESSION, message, props)
+    }
+
+    /// The same to a session.
+    pub(crate) fn post_to(
+        &self,
+        session: &str,
+        message: &str,
+        props: Value,
+    ) -> Result<String, String> {
         let id = format!("u-{message}-{}", std::process::id());
         let message = json!({ "id": id, "role": "user", "content": message });
         let body = json!({ "messages": [message], "forwardedProps": props });
-        let answer = self.gateway.call("POST", &format!("{SESSION}/agui/run"), Some(&body))?;
+        let answer = self.gateway.call("POST", &format!("{session}/agui/run"), Some(&body))?;
         match answer.body["runId"].as_str() {
             Some(run) if answer.status == 202 => Ok(run.to_owned()),
             _ => Err(format!("the run was answered {} {}", answer.status, answer.body)),
@@ -137,11 +148,21 @@ impl Agents {
 
     /// The export as a file.
     fn export(&self) -> Result<String, String> {
-        let body = self.gateway.call("GET", &format!("{SESSION}/export?open=true"), None)?.body;
-        let text: String = lines(&body).iter().map(|line| format!("{line}\n")).collect();
         let folder = self.gateway.state().path().join("export");
-        std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
-        let file = folder.join("events.jsonl");
+        self.export_of(SESSION, &folder, "events")
+    }
+
+    /// The export of a session as a file of a name.
+    pub(crate) fn export_of(
+        &self,
+        session: &str,
+        folder: &Path,
+        name: &str,
+    ) -> Result<String, String> {
+        let body = self.gateway.call("GET", &format!("{session}/export?open=true"), None)?.body;
+        let text: String = lines(&body).iter().map(|line| format!("{line}\n")).collect();
+        std::fs::create_dir_all(folder).map_err(|e| e.to_string())?;
+        let file = folder.join(format!("{name}.jsonl"));
         std::fs::write(&file, text).map_err(|e| e.to_string())?;
         Ok(file.to_str().unwrap_or_default().to_owned())
     }
@@ -191,8 +212,17 @@ pub(crate) fn needs_validator() -> Option<&'static str> {
 
 /// A gateway on the files and the port of one that has ended.
 pub(crate) fn again(base: &str, state: Arc<StateDir>) -> Result<Daemon, String> {
+    again_as(gateway(), base, state)
+}
+
+/// The same with other settings.
+pub(crate) fn again_as(
+    gateway: Options,
+    base: &str,
+    state: Arc<StateDir>,
+) -> Result<Daemon, String> {
     let address = base.trim_start_matches("http://");
-    gateway().env("LOCKKEEPER_API_LISTEN", address).state(state).start()
+    gateway.env("LOCKKEEPER_API_LISTEN", address).state(state).start()
 }
 
 pub(crate) fn port(runner: &Client) -> Result<u64, String> {

@@ -5,11 +5,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use lockkeeper_tests::{Outcome, must};
+use lockkeeper_tests::{Outcome, gateway, must};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::agents::{Agents, LIMIT, SESSION, again};
+use crate::agents::{Agents, LIMIT, SESSION, again_as};
 
 crate::facts! {
     a_gateway_killed_while_it_appends_has_all_it_showed_and_each_event_once,
@@ -78,7 +78,9 @@ fn numbers(shown: &Shown) -> Vec<u64> {
 
 fn a_gateway_killed_while_it_appends_has_all_it_showed_and_each_event_once() -> Outcome {
     let kills = KILLS[usize::from(std::env::var_os("LOCKKEEPER_TEST_LONG").is_some())];
-    let mut agents = Agents::start(json!({ "retry_min_ms": 100 }))?;
+    // What is looked for is each single event, so none of them is to be folded.
+    let unfolded = || gateway().env("LOCKKEEPER_FOLD_BYTES", "1GiB");
+    let mut agents = Agents::start_on(unfolded(), json!({ "retry_min_ms": 100 }))?;
     let (base, state) = (agents.gateway.base().to_owned(), agents.gateway.state());
     // All that any subscriber was ever shown.
     let mut shown = Shown::new();
@@ -102,7 +104,7 @@ fn a_gateway_killed_while_it_appends_has_all_it_showed_and_each_event_once() -> 
         // What was on its way was shown too.
         subscriber.read(&mut shown, |_| false)?;
         agents.gateway.wait_exit(LIMIT)?;
-        agents.gateway = again(&base, state.clone())?;
+        agents.gateway = again_as(unfolded(), &base, state.clone())?;
     }
     // The runner goes on behind what the log has; nothing of it is missing, nothing there twice.
     let until = Instant::now() + LIMIT;

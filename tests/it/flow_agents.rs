@@ -199,7 +199,7 @@ fn whatever_a_runner_says_a_strict_client_accepts_the_log() -> Outcome {
 }
 
 /// Events with ids from a small set, so that they collide, and some that are none.
-fn hostile(seed: u64) -> Vec<Value> {
+pub(crate) fn hostile(seed: u64) -> Vec<Value> {
     const TYPES: [&str; 37] = [
         "TEXT_MESSAGE_START",
         "TEXT_MESSAGE_CONTENT",

@@ -22,6 +22,7 @@ mod flow_drain;
 mod flow_ending;
 mod flow_events;
 mod flow_events_server;
+mod flow_folds;
 mod flow_park;
 mod flow_pool;
 mod flow_readers;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         ("flow_drain", flow_drain::FACTS),
         ("flow_ending", flow_ending::FACTS),
         ("flow_events", flow_events::FACTS),
+        ("flow_folds", flow_folds::FACTS),
         ("flow_park", flow_park::FACTS),
         ("flow_pool", flow_pool::FACTS),
         ("flow_readers", flow_readers::FACTS),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use between_run_listener::http::{Guard, GuardError};
-use between_run_listener::session::Options;
+use between_run_listener::session::{Options, pile};
 use between_run_listener::{registry, sse};
 use service::settings::shared::{
     self, ADMIN_LISTEN, CLOSE_TIMEOUT, FORCE_STOP, FORCE_STOP_TIMEOUT, HEADER_LIMIT,
@@ -48,11 +48,25 @@ static DECODE_BUDGET: Key<Size> = Key::new(
     "Memory for events of all runners that have not come whole yet.",
 )
 .range("1 MiB", "64 GiB");
-static LOG_BYTES: Key<Size> =
-    Key::new("LOG_BYTES", "256 MiB", "What is kept of each session; the oldest records go first.")
-        .range("1 MiB", "1 TiB");
-static LOG_AGE: Key<Duration> =
-    Key::new("LOG_AGE", "720h", "How long records are kept. 30 days.").range("1m", "87600h");
+static LOG_BYTES: Key<Size> = Key::new(
+    "LOG_BYTES",
+    "256 MiB",
+    "What a session may have: an open run at most all of it, what is folded at most half; the \
+         oldest runs go first.",
+)
+.range("1 MiB", "1 TiB");
+static FOLD_BYTES: Key<Size> = Key::new(
+    "FOLD_BYTES",
+    "4 MiB",
+    "Closed runs but the newest four are folded into one once they have so much, or a record for each 200 bytes of it.",
+)
+.range("1 KiB", "1 GiB");
+static SESSION_IDLE: Key<Duration> = Key::new(
+    "SESSION_IDLE",
+    "720h",
+    "A session that nobody uses and whose runner says nothing is deleted after this long. 30 days.",
+)
+.range("1m", "87600h");
 static STALE_AFTER: Key<Duration> = Key::new(
     "STALE_AFTER",
     "1h",
@@ -65,7 +79,15 @@ pub(crate) fn table() -> Table {
     let about = "Stands in front of agent runners: logs what they say, and shows it to clients.";
     let table = Table::new("listenerd", env!("CARGO_PKG_VERSION"), about)
         .group("Runners", [RUNNERS.setting(), EVENT_LIMIT.setting(), DECODE_BUDGET.setting()])
-        .group("Sessions", [LOG_BYTES.setting(), LOG_AGE.setting(), STALE_AFTER.setting()])
+        .group(
+            "Sessions",
+            [
+                LOG_BYTES.setting(),
+                FOLD_BYTES.setting(),
+                SESSION_IDLE.setting(),
+                STALE_AFTER.setting(),
+            ],
+        )
         .group("State", [STATE_DIR.setting(), shared::NODE_ID.setting()])
         .group("Listeners", [API_LISTEN.setting(), ADMIN_LISTEN.setting(), PUBLIC_URL.setting()])
         .group("Access", shared::access())
@@ -125,8 +147,13 @@ pub(crate) fn sessions(values: &Values) -> Options {
             ..registry::Settings::default()
         },
         limits: sse::Limits { max_line: event, max_event: event },
-        log_bytes: bytes(&LOG_BYTES),
-        log_age: values.get(&LOG_AGE),
+        kept: pile::Limits {
+            bytes: bytes(&FOLD_BYTES),
+            // An event has about 200 bytes.
+            records: (bytes(&FOLD_BYTES) / 200).max(1),
+            most: bytes(&LOG_BYTES),
+        },
+        idle: values.get(&SESSION_IDLE),
     }
 }
 

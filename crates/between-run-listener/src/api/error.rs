@@ -63,6 +63,7 @@ impl From<SessionsError> for Refused {
             | SessionsError::Open(_)
             | SessionsError::Append(_)
             | SessionsError::Read(_)
+            | SessionsError::Session(_)
             | SessionsError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.kind(), &error)

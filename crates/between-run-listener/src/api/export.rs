@@ -85,7 +85,7 @@ impl Lines {
     fn line(&mut self, step: &Step) -> Option<Bytes> {
         match step {
             Step::Gap(gap) if self.records => {
-                let reason = gap.cause.as_str();
+                let reason = gap.why;
                 let line =
                     json!({ "kind": "gap", "from": gap.from, "to": gap.to, "reason": reason });
                 Some(line.to_string().into())

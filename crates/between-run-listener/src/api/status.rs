@@ -32,6 +32,9 @@ pub(super) async fn status(
         json!({ "runId": run, "began": began })
     });
     let counts = &snapshot.counts;
+    let base = session
+        .base()
+        .map(|base| json!({ "from": base.from, "covers": base.covers, "bytes": base.bytes }));
     Ok(Json(json!({
         "agent": {
             "status": snapshot.agent,
@@ -44,6 +47,7 @@ pub(super) async fn status(
             "epoch": session.log().epoch().as_str(),
             "first": log.first,
             "tail": session.tail().head().borrow().last,
+            "base": base,
             "bytes": log.bytes,
             "log_stalled": session.stalled_since().is_some(),
         },

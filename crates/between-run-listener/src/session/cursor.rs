@@ -6,14 +6,29 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use eventlog::{Gap, GapCause, Log, ReadError, ReadLimit};
+use eventlog::{GapCause, Log, ReadError, ReadLimit};
 use tokio::sync::watch;
 
+use super::bases::{Bases, BasesError};
 use super::tail::{Entry, Head, Tail};
 use crate::log::Assembler;
 
 /// What is read at once from the log.
 const PAGE: ReadLimit = ReadLimit { records: 512, bytes: 256 * 1024 };
+
+/// Offsets that are not shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing {
+    /// The first.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+    /// Why, in a word.
+    pub why: &'static str,
+}
+
+/// Closed runs that a base stands for.
+pub const COMPACTED: &str = "compacted";
 
 /// What a cursor meets.
 #[derive(Debug, Clone)]
@@ -21,25 +36,28 @@ pub enum Step {
     /// The next record.
     Entry(Arc<Entry>),
     /// Records that will never come.
-    Gap(Gap),
+    Gap(Missing),
 }
 
 /// A position in a session's log.
 pub struct Cursor {
     log: Arc<dyn Log>,
     tail: Arc<Tail>,
+    bases: Arc<Bases>,
     head: watch::Receiver<Head>,
     next: u64,
+    /// Nothing has been read yet, so a base will do as well as the runs in it.
+    fresh: bool,
     ready: VecDeque<Step>,
     assembler: Assembler,
 }
 
 impl Cursor {
     /// A cursor before an offset.
-    pub fn new(log: Arc<dyn Log>, tail: Arc<Tail>, next: u64) -> Self {
+    pub(super) fn new(log: Arc<dyn Log>, tail: Arc<Tail>, bases: Arc<Bases>, next: u64) -> Self {
         let head = tail.head();
         let (ready, assembler) = (VecDeque::new(), Assembler::default());
-        Self { log, tail, head, next: next.max(1), ready, assembler }
+        Self { log, tail, bases, head, next: next.max(1), fresh: true, ready, assembler }
     }
 
     /// Whether all that the log had at some moment during this call has been read.
@@ -63,6 +81,13 @@ impl Cursor {
         loop {
             if let Some(step) = self.ready.pop_front() {
                 return Ok(Some(step));
+            }
+            if self.fresh {
+                let took = self.folded().await?;
+                self.fresh = false;
+                if took {
+                    continue;
+                }
             }
             // Seen before the read, so that what comes in between wakes the wait below.
             let head = *self.head.borrow_and_update();
@@ -88,31 +113,65 @@ impl Cursor {
     async fn read(&mut self, last: u64) -> Result<(), ReadError> {
         let page = self.log.read_from(self.next, PAGE).await?;
         let first = page.records.first().map_or(page.next, |record| record.offset);
+        if first > self.next && self.folded().await? {
+            return Ok(());
+        }
         if first > self.next {
             let cause = page.gap.map_or(GapCause::Corrupt, |gap| gap.cause);
-            self.ready.push_back(Step::Gap(Gap { from: self.next, to: first - 1, cause }));
-            self.next = first;
+            self.missing(first - 1, cause.as_str());
         } else if page.records.is_empty() {
             // What was acknowledged cannot be read: say so and go on, instead of asking for ever.
-            let gap = Gap { from: self.next, to: last, cause: GapCause::Corrupt };
-            self.ready.push_back(Step::Gap(gap));
-            self.next = last + 1;
+            self.missing(last, GapCause::Corrupt.as_str());
         }
         for record in page.records {
             let offset = record.offset;
-            self.next = offset + 1;
             match self.assembler.take(offset, record.payload) {
                 Ok(Some(stored)) => {
                     let entry = Arc::new(Entry::new(self.tail.epoch(), stored));
                     self.ready.push_back(Step::Entry(entry));
+                    self.next = offset + 1;
                 }
-                Ok(None) => {}
-                Err(_) => {
-                    let gap = Gap { from: offset, to: offset, cause: GapCause::Corrupt };
-                    self.ready.push_back(Step::Gap(gap));
-                }
+                Ok(None) => self.next = offset + 1,
+                Err(_) => self.missing(offset, GapCause::Corrupt.as_str()),
             }
         }
         Ok(())
+    }
+
+    /// Goes past offsets that will not be shown.
+    fn missing(&mut self, to: u64, why: &'static str) {
+        self.ready.push_back(Step::Gap(Missing { from: self.next, to, why }));
+        self.next = to + 1;
+    }
+
+    /// Takes the base if it covers what comes next. Says whether it did.
+    async fn folded(&mut self) -> Result<bool, ReadError> {
+        // A base that is replaced while it is read is asked for again; each covers more.
+        while let Some(seal) = self.bases.seal().filter(|seal| self.next <= seal.covers) {
+            let read = self.bases.read(&seal).await;
+            let base = match read {
+                Ok(base) => base,
+                Err(_) if self.bases.seal().is_some_and(|now| now != seal) => continue,
+                Err(BasesError::Read(error)) => return Err(error),
+                Err(error) => {
+                    tracing::error!(error = %error, covers = seal.covers, "a base is not shown");
+                    self.missing(seal.covers, GapCause::Corrupt.as_str());
+                    return Ok(true);
+                }
+            };
+            if self.next > 1 {
+                self.missing(seal.covers, COMPACTED);
+            } else if seal.from > 1 {
+                self.missing(seal.from - 1, GapCause::Retention.as_str());
+            }
+            let last = base.events.len().saturating_sub(1);
+            for (at, stored) in base.events.into_iter().enumerate() {
+                let entry = Entry::folded(self.tail.epoch(), stored, at == last);
+                self.ready.push_back(Step::Entry(Arc::new(entry)));
+            }
+            self.next = seal.covers + 1;
+            return Ok(true);
+        }
+        Ok(false)
     }
 }

@@ -2,22 +2,23 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use eventlog::{Cursor as LogCursor, Log, ReadError, ReadLimit};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use super::bases::{Bases, Seal};
 use super::cursor::Cursor;
-use super::lane::{Failure, Lane, Posted, Refused, Rules, Source};
+use super::lane::{Failure, Posted, Refused, Rules, Source};
 use super::shared::{Mail, Shared, Snapshot};
 use super::tail::Tail;
 use super::view::{View, Which};
-use super::writer::{COMMANDS, Command, Waiting, Writer};
-use crate::log::{Assembler, FeedName};
+use super::writer::Command;
+use crate::log::Assembler;
 use crate::sse::Item;
 use crate::{Batch, BoxFuture, Connection, Feed, FeedError, SessionKey, listener};
 
@@ -30,11 +31,16 @@ const LOOK: Duration = Duration::from_secs(5);
 /// What is read at once when a log is opened.
 const PAGE: ReadLimit = ReadLimit { records: 1_024, bytes: 1 << 20 };
 
+mod open;
+
+pub use open::Setup;
+
 /// A session whose log is open. Clones share everything.
 #[derive(Clone)]
 pub struct Session {
     shared: Arc<Shared>,
     log: Arc<dyn Log>,
+    bases: Arc<Bases>,
     commands: mpsc::Sender<Command>,
     stop: CancellationToken,
 }
@@ -58,61 +64,6 @@ pub enum Start {
 pub struct Closed;
 
 impl Session {
-    /// Reads a session's log and starts its writer, owned by `tasks`. Each time a run of a client or
-    /// the runner has finished, `finished` is woken; the session then says so.
-    ///
-    /// # Errors
-    /// The log cannot be read.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: nothing has started then.
-    pub async fn open(
-        key: SessionKey,
-        log: Arc<dyn Log>,
-        thread: Option<String>,
-        rules: Rules,
-        finished: Arc<Notify>,
-        tasks: &TaskTracker,
-    ) -> Result<Self, ReadError> {
-        let prefix = eventlog::Epoch::random();
-        let mut lane = Lane::new(key.session(), prefix.as_str(), thread, rules);
-        let mut assembler = Assembler::default();
-        let (mut resume, mut drafts) = (None, Vec::new());
-        let mut next = log.status().first;
-        loop {
-            let page = log.read_from(next, PAGE).await?;
-            next = page.next;
-            if page.records.is_empty() && page.next >= page.head {
-                break;
-            }
-            for record in page.records {
-                let Ok(Some(stored)) = assembler.take(record.offset, record.payload) else {
-                    continue;
-                };
-                if stored.envelope.feed == Some(FeedName::Listen) {
-                    resume = stored.envelope.upstream_id.as_deref().map(ByteString::from);
-                }
-                lane.replay(&stored, now());
-            }
-        }
-        lane.replayed(now(), &mut drafts);
-        let tail = Arc::new(Tail::new(log.epoch().clone(), next));
-        let shared = Arc::new(Shared::new(key, tail, resume));
-        shared.publish(&lane, 0);
-        let (commands, receiver) = mpsc::channel(COMMANDS);
-        let stop = CancellationToken::new();
-        let writer = Writer {
-            lane,
-            log: Arc::clone(&log),
-            shared: Arc::clone(&shared),
-            stop: stop.clone(),
-            finished,
-            parked: Waiting::default(),
-        };
-        tasks.spawn(writer.run(receiver, drafts));
-        Ok(Self { shared, log, commands, stop })
-    }
-
     /// Which one it is.
     pub fn key(&self) -> &SessionKey {
         &self.shared.key
@@ -143,6 +94,16 @@ impl Session {
         &self.log
     }
 
+    /// When its newest record was logged, in milliseconds since 1970 UTC; long ago if it has none.
+    pub(super) fn last_ms(&self) -> i64 {
+        self.shared.last_ms.load(Ordering::Relaxed)
+    }
+
+    /// What is folded of it.
+    pub fn base(&self) -> Option<Arc<Seal>> {
+        self.bases.seal()
+    }
+
     /// The end of its log.
     pub fn tail(&self) -> &Arc<Tail> {
         &self.shared.tail
@@ -157,23 +118,22 @@ impl Session {
         start: Start,
         which: Which,
     ) -> Result<(Cursor, View, Option<Bytes>), ReadError> {
-        let status = self.log.status();
         let last = self.shared.tail.head().borrow().last;
         let mut view = View::new(which, self.log.epoch().clone());
         let (next, lost) = match start {
-            Start::First => (status.first, None),
-            Start::Now => (self.open_run_at(status.first, last).await?, None),
-            Start::Unknown => (status.first, Some(view.lost(0, 0, "unknown_cursor"))),
+            Start::First => (1, None),
+            Start::Now => (self.open_run_at(last).await?, None),
+            Start::Unknown => (1, Some(view.lost(0, 0, "unknown_cursor"))),
             Start::After(cursor) if cursor.epoch != *self.log.epoch() => {
-                (status.first, Some(view.lost(1, cursor.offset, "epoch_changed")))
+                (1, Some(view.lost(1, cursor.offset, "epoch_changed")))
             }
             Start::After(cursor) if cursor.offset > last => {
-                (status.first, Some(view.lost(last + 1, cursor.offset, "ahead")))
+                (1, Some(view.lost(last + 1, cursor.offset, "ahead")))
             }
             Start::After(cursor) => (cursor.offset + 1, None),
         };
-        let cursor = Cursor::new(Arc::clone(&self.log), Arc::clone(&self.shared.tail), next);
-        Ok((cursor, view, lost))
+        let (log, tail) = (Arc::clone(&self.log), Arc::clone(&self.shared.tail));
+        Ok((Cursor::new(log, tail, Arc::clone(&self.bases), next), view, lost))
     }
 
     /// The last offset of an export: of all there is, or of what no open run has.
@@ -182,11 +142,12 @@ impl Session {
         if open {
             return Ok(last);
         }
-        Ok(self.open_run_at(self.log.status().first, last).await? - 1)
+        Ok(self.open_run_at(last).await? - 1)
     }
 
     /// The start of the open run, or the next offset.
-    async fn open_run_at(&self, first: u64, last: u64) -> Result<u64, ReadError> {
+    async fn open_run_at(&self, last: u64) -> Result<u64, ReadError> {
+        let first = self.log.status().first;
         let Some((run, _)) = self.snapshot().open_run else { return Ok(last + 1) };
         let mut until = last + 1;
         // Backwards in steps: an open run is usually near the end.

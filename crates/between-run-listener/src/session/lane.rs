@@ -22,6 +22,7 @@ mod replay;
 mod take;
 
 pub use ends::Failure;
+pub(super) use post::is_ours;
 pub use post::{Posted, Refused};
 
 /// Where something came in.
@@ -73,7 +74,8 @@ impl Default for Rules {
 }
 
 /// Who began a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Began {
     /// A client posted it.
     Client,

@@ -1,11 +1,15 @@
 //! Sessions: what a runner says is guarded, logged, and then shown.
 
+mod bases;
 pub mod cursor;
 pub mod event;
+pub mod fold;
+mod folder;
 mod handle;
 pub mod lane;
 mod names;
 pub mod order;
+pub mod pile;
 mod run;
 mod schema;
 pub mod sessions;
@@ -16,6 +20,7 @@ pub mod tail;
 pub mod view;
 mod writer;
 
-pub use handle::{Closed, Session, Start};
+pub use bases::{BasesError, Seal};
+pub use handle::{Closed, Session, Setup, Start};
 pub use sessions::{Held, Options, Put, Sessions, SessionsError};
 pub use shared::Snapshot;

@@ -8,12 +8,21 @@ use crate::SessionKey;
 /// The log of a session. Names that make no log name, because of dots or length, are hashed; a
 /// name with a dash after its first part is a hash, so the two kinds never meet.
 pub(super) fn log_of(key: &SessionKey) -> LogName {
+    named("session", key)
+}
+
+/// The log of a session's bases.
+pub(super) fn bases_of(key: &SessionKey) -> LogName {
+    named("bases", key)
+}
+
+fn named(kind: &str, key: &SessionKey) -> LogName {
     let (project, session) = (key.project(), key.session());
     let plain = !project.contains('.') && !session.contains('.');
-    let name = plain.then(|| LogName::new(&format!("session.{project}.{session}")));
+    let name = plain.then(|| LogName::new(&format!("{kind}.{project}.{session}")));
     match name {
         Some(Ok(name)) => name,
-        Some(Err(_)) | None => hashed("session", &[project, session]),
+        Some(Err(_)) | None => hashed(kind, &[project, session]),
     }
 }
 

@@ -95,6 +95,15 @@ struct Chunk {
     said: [Option<String>; 2],
 }
 
+/// What a chunk belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunked {
+    /// The message or the call.
+    pub id: String,
+    /// Whether it begins with this chunk.
+    pub opens: bool,
+}
+
 /// What is open in a run and what its ids belong to.
 #[derive(Debug, Default)]
 pub struct Order {

@@ -1,20 +1,20 @@
 //! All sessions: made, changed, deleted, and found again at the next start.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
 use draingate::{Gate, Keeper, OwnedPass};
-use eventlog::{Durability, LogOptions, Retention, Store, micros};
-use tokio::sync::Notify;
+use eventlog::{Store, micros};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Session;
-use super::names::log_of;
+use super::names::{bases_of, log_of};
+use super::pile;
 use super::settings::Checked;
+use super::{Session, Setup};
 use crate::http::Client;
 use crate::registry::{self, Ensured, Pin, Registry, ShutdownReport};
 use crate::sse::{Budget, Limits};
@@ -24,10 +24,14 @@ mod error;
 mod held;
 mod kept;
 mod post;
+mod tend;
 
 pub use error::SessionsError;
 pub use held::Held;
 pub use post::{Accepted, PostError, RunInput};
+
+/// Folds of all sessions that run at once; others wait. Each may hold a whole base in memory.
+const FOLDS: usize = 2;
 
 /// What all sessions have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,20 +40,20 @@ pub struct Options {
     pub registry: registry::Settings,
     /// How large an event may be.
     pub limits: Limits,
-    /// How many bytes of records a session may have; the oldest go first.
-    pub log_bytes: u64,
-    /// How long records are kept.
-    pub log_age: Duration,
+    /// How much of a session is kept, and when closed runs are folded.
+    pub kept: pile::Limits,
+    /// How long a session is kept that nobody uses and whose runner says nothing.
+    pub idle: Duration,
 }
 
 impl Default for Options {
-    /// 256 MiB and 30 days a session.
+    /// 256 MiB a session; 30 days.
     fn default() -> Self {
         Self {
             registry: registry::Settings::default(),
             limits: Limits::default(),
-            log_bytes: 256 << 20,
-            log_age: Duration::from_secs(30 * 24 * 3600),
+            kept: pile::Limits::default(),
+            idle: Duration::from_secs(30 * 24 * 3600),
         }
     }
 }
@@ -83,6 +87,8 @@ pub struct Sessions {
     leaving: CancellationToken,
     /// Woken when a run of any session has finished.
     finished: Arc<Notify>,
+    /// Folds that may run at once.
+    folds: Arc<Semaphore>,
 }
 
 impl Sessions {
@@ -114,45 +120,17 @@ impl Sessions {
             ending: CancellationToken::new(),
             leaving: CancellationToken::new(),
             finished: Arc::default(),
+            folds: Arc::new(Semaphore::new(FOLDS)),
         });
-        for kept in this.stored().await? {
+        for (kept, put_ms) in this.stored().await? {
             let Ok(key) = SessionKey::new(&kept.project, &kept.session) else { continue };
             let Some(Ok(checked)) = kept.settings.map(Checked::new) else { continue };
             let held = this.open_session(&key, checked).await?;
             held.stopped.store(kept.stopped, Ordering::Relaxed);
+            held.put_ms.store(put_ms, Ordering::Relaxed);
             this.table().insert(key, held);
         }
         Ok(this)
-    }
-
-    /// Starts the listeners of all sessions, and looks after them until it is dropped.
-    ///
-    /// # Cancel safety
-    /// Listeners stay as they are.
-    pub async fn run(&self) {
-        let all: Vec<_> =
-            self.table().values().filter(|held| !held.is_stopped()).cloned().collect();
-        let setups =
-            all.iter().filter_map(|held| Some((held.session.key().clone(), self.setup(held)?)));
-        let start = self.registry.start_all(setups.collect());
-        let stop = async {
-            loop {
-                self.finished.notified().await;
-                let all: Vec<_> = self.table().values().cloned().collect();
-                for held in all.iter().filter(|held| held.session.take_finished()) {
-                    self.run_finished(held).await;
-                }
-            }
-        };
-        let keep = async {
-            start.await;
-            self.registry.run().await;
-        };
-        // Neither of them ends.
-        tokio::select! {
-            () = keep => {}
-            () = stop => {}
-        }
     }
 
     /// A session.
@@ -217,6 +195,7 @@ impl Sessions {
         if before != checked || held.is_stopped() {
             self.keep(key, Some(checked.settings()), false).await?;
             held.stopped.store(false, Ordering::Relaxed);
+            held.put_ms.store(micros(SystemTime::now()) / 1_000, Ordering::Relaxed);
             let thread = checked.settings().thread_id.clone();
             held.session.configure(thread, checked.lane_rules()).await;
             let target = |checked: &Checked| {
@@ -248,6 +227,7 @@ impl Sessions {
         self.table().remove(key);
         held.session.close().await;
         if !keep_log {
+            self.store.delete(&bases_of(key)).await?;
             self.store.delete(&log_of(key)).await?;
         }
         Ok(true)
@@ -328,47 +308,30 @@ impl Sessions {
         key: &SessionKey,
         checked: Checked,
     ) -> Result<Arc<Held>, SessionsError> {
-        let options = LogOptions {
-            retention: Retention {
-                max_bytes: self.options.log_bytes,
-                max_age: self.options.log_age,
-            },
-            durability: Durability::Power,
+        let setup = Setup {
+            key: key.clone(),
+            store: Arc::clone(&self.store),
+            thread: checked.settings().thread_id.clone(),
+            rules: checked.lane_rules(),
+            limits: self.options.kept,
+            finished: Arc::clone(&self.finished),
+            folds: Arc::clone(&self.folds),
         };
-        let log = self.store.open(&log_of(key), options).await?;
-        let thread = checked.settings().thread_id.clone();
-        let rules = checked.lane_rules();
-        let finished = Arc::clone(&self.finished);
-        let session = Session::open(key.clone(), log, thread, rules, finished, &self.tasks).await?;
+        let session = Session::open(setup, &self.tasks).await?;
         let stopped = AtomicBool::new(false);
         Ok(Arc::new(Held {
             session,
             settings: checked.into(),
             stopped,
+            put_ms: AtomicI64::new(micros(SystemTime::now()) / 1_000),
             capabilities: Mutex::default(),
         }))
-    }
-
-    /// A run has finished: its session stops if it was told to.
-    async fn run_finished(&self, held: &Held) {
-        let key = held.session.key();
-        if !held.settings().settings().stop_on_run_finished || held.is_stopped() {
-            return;
-        }
-        let noted = held.session.note("stop", Bytes::from_static(b"{\"cause\":\"run_finished\"}"));
-        let kept = async {
-            noted.await.map_err(|_| SessionsError::Draining)?;
-            let _one = self.changes.lock().await;
-            self.keep(key, Some(held.settings().settings()), true).await
-        };
-        if let Err(error) = kept.await {
-            tracing::warn!(error = %error, session.id = ?key, "the stop of a session was not kept");
-        }
-        held.stopped.store(true, Ordering::Relaxed);
-        self.registry.cancel(key).await;
     }
 
     fn pass(&self) -> Result<OwnedPass, SessionsError> {
         self.gate.enter_owned().map_err(|_| SessionsError::Draining)
     }
 }
+
+#[cfg(test)]
+mod tests;

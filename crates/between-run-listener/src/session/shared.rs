@@ -1,6 +1,7 @@
 //! What a session's writer and everybody else share.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -51,6 +52,8 @@ pub(super) struct Shared {
     mail: Mutex<VecDeque<Mail>>,
     came: Notify,
     board: Mutex<Board>,
+    /// When the newest record was logged, in milliseconds since 1970 UTC.
+    pub(super) last_ms: AtomicI64,
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +69,15 @@ struct Board {
 impl Shared {
     pub(super) fn new(key: SessionKey, tail: Arc<Tail>, resume: Option<ByteString>) -> Self {
         let board = Board { resume, ..Board::default() };
-        Self { key, tail, mail: Mutex::default(), came: Notify::new(), board: board.into() }
+        let last_ms = AtomicI64::new(i64::MIN);
+        Self {
+            key,
+            tail,
+            mail: Mutex::default(),
+            came: Notify::new(),
+            board: board.into(),
+            last_ms,
+        }
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {

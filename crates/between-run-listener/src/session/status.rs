@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::event::{Event, EventType};
@@ -14,7 +14,7 @@ const QUESTION_TOOLS: &[&str] = &["askuserquestion"];
 const QUESTIONS_MAX: usize = 1_024;
 
 /// What the agent is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Agent {
     /// It has had no run.
@@ -29,12 +29,12 @@ pub enum Agent {
 }
 
 /// The error of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastError {
     /// What it says.
     pub message: String,
     /// A stable word, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
 
@@ -50,6 +50,11 @@ pub struct Status {
 }
 
 impl Status {
+    /// Goes on from where no run was open.
+    pub fn resume(agent: Agent, last_error: Option<LastError>) -> Self {
+        Self { agent, last_error, ..Self::default() }
+    }
+
     /// What the agent is doing.
     pub const fn agent(&self) -> Agent {
         self.agent

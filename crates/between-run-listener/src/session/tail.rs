@@ -21,6 +21,8 @@ pub struct Entry {
     pub stored: Stored,
     /// It as a server-sent event; empty if it is none that clients see.
     pub frame: Bytes,
+    /// Whether it is of a base, whose events have one offset, and only the last of them an id.
+    pub folded: bool,
 }
 
 impl Entry {
@@ -30,7 +32,14 @@ impl Entry {
             Kind::Event => frame(epoch, stored.offset, &stored.data),
             Kind::Rejected | Kind::Loss | Kind::Note | Kind::Part => Bytes::new(),
         };
-        Self { stored, frame }
+        Self { stored, frame, folded: false }
+    }
+
+    /// An entry of an event of a base.
+    pub fn folded(epoch: &Epoch, stored: Stored, last: bool) -> Self {
+        let id = last.then_some((epoch, stored.offset));
+        let frame = frame_of(id, &stored.data);
+        Self { stored, frame, folded: true }
     }
 
     /// Its place.
@@ -41,9 +50,16 @@ impl Entry {
 
 /// `id:`, and one `data:` for each line: a line end inside would end the event.
 pub fn frame(epoch: &Epoch, offset: u64, data: &[u8]) -> Bytes {
+    frame_of(Some((epoch, offset)), data)
+}
+
+/// The same, perhaps without an id.
+pub fn frame_of(id: Option<(&Epoch, u64)>, data: &[u8]) -> Bytes {
     let lines = memchr::memchr_iter(b'\n', data).count() + 1;
     let mut frame = BytesMut::with_capacity(data.len() + 48 + 6 * lines);
-    frame.put_slice(format!("id: {epoch}-{offset}\n").as_bytes());
+    if let Some((epoch, offset)) = id {
+        frame.put_slice(format!("id: {epoch}-{offset}\n").as_bytes());
+    }
     for line in data.split(|byte| *byte == b'\n') {
         frame.put_slice(b"data: ");
         frame.put_slice(line);
@@ -103,7 +119,7 @@ impl Tail {
                     envelope: Envelope::new(Kind::Part, Origin::Runner),
                     data: Bytes::new(),
                 };
-                ring.push(0, Arc::new(Entry { stored: part, frame: Bytes::new() }));
+                ring.push(0, Arc::new(Entry { stored: part, frame: Bytes::new(), folded: false }));
             }
             let entry = Entry::new(&self.epoch, stored);
             ring.push(entry.stored.data.len() + entry.frame.len(), Arc::new(entry));

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use eventlog::Epoch;
 use serde_json::json;
 
-use super::cursor::Step;
+use super::cursor::{COMPACTED, Missing, Step};
 use super::event::EventType;
-use super::tail::{Entry, frame};
+use super::tail::{Entry, frame_of};
 use crate::log::{FeedName, Kind};
 
 /// Which records.
@@ -34,13 +34,6 @@ pub struct View {
     /// Why events are left out until a run begins, if they are.
     torn: Option<&'static str>,
     state: State,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Missing {
-    from: u64,
-    to: u64,
-    why: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,12 +67,18 @@ impl View {
     pub fn show(&mut self, step: &Step, out: &mut Vec<Bytes>) {
         match step {
             Step::Gap(missing) => {
-                let why = missing.cause.as_str();
-                if self.which == Which::Records {
-                    out.push(gap(missing.from, missing.to, why, None));
-                } else {
-                    self.torn = Some(why);
-                    self.miss(missing.from, missing.to, why);
+                let Missing { from, to, why } = *missing;
+                match self.which {
+                    Which::Records => out.push(gap(from, to, why, None)),
+                    // The run has ended long ago; its end is in the base.
+                    Which::Run(_) if why == COMPACTED => {
+                        out.push(gap(from, to, why, None));
+                        self.state = State::Over;
+                    }
+                    Which::Agui | Which::Run(_) => {
+                        self.torn = Some(why);
+                        self.miss(from, to, why);
+                    }
                 }
             }
             Step::Entry(entry) => self.entry(entry, out),
@@ -101,11 +100,17 @@ impl View {
     }
 
     fn entry(&mut self, entry: &Arc<Entry>, out: &mut Vec<Bytes>) {
+        if self.state == State::Over {
+            return;
+        }
         let envelope = &entry.stored.envelope;
         let offset = entry.offset();
         if self.which == Which::Records {
+            // As in the other view, a base that was cut is read again from its start.
+            let id = !entry.folded || envelope.event_type.as_deref() == Some("RUN_FINISHED");
+            let id = id.then_some((&self.epoch, offset));
             if envelope.kind != Kind::Part {
-                out.push(frame(&self.epoch, offset, record(entry).as_bytes()));
+                out.push(frame_of(id, record(entry).as_bytes()));
             }
             return;
         }

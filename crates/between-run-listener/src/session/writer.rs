@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -48,6 +49,10 @@ pub(super) enum Command {
     Close { reply: oneshot::Sender<()> },
 }
 
+mod folds;
+
+pub(super) use folds::Folds;
+
 /// Who hears that what was drafted is in the log.
 enum Reply {
     Done(oneshot::Sender<()>),
@@ -79,6 +84,7 @@ pub(super) struct Writer {
     /// Told of each run that has finished without an error.
     pub(super) finished: Arc<Notify>,
     pub(super) parked: Waiting,
+    pub(super) folds: Folds,
 }
 
 /// Streams that wait for the lane, in the order in which they came.
@@ -95,6 +101,7 @@ impl Writer {
         if written.is_ok() {
             self.serve(&mut commands).await;
         }
+        self.folds.end().await;
         self.shared.tail.close();
     }
 
@@ -111,6 +118,7 @@ impl Writer {
                     let Some(command) = command else { return };
                     over = self.handle(command, &mut drafts, &mut replies, &mut resume);
                 }
+                done = self.folds.done() => drafts.extend(done),
                 () = self.shared.mail_came() => {}
                 () = until(deadline) => {}
             }
@@ -122,11 +130,20 @@ impl Writer {
                 over = self.handle(command, &mut drafts, &mut replies, &mut resume);
             }
             self.read_mail(&mut drafts);
+            if self.folds.is_full()
+                && let Some(run) = self.lane.full(&mut drafts)
+            {
+                self.shared.cancel_run(run);
+            }
             let waiting = !self.parked.0.is_empty();
             if let Some(run) = self.lane.timer(waiting, now(), &mut drafts) {
                 self.shared.cancel_run(run);
             }
             self.retry(&mut drafts, &mut replies, &mut resume);
+            if over {
+                // Whoever deletes the session deletes its base next.
+                self.folds.end().await;
+            }
             if self.write(drafts, replies, resume).await.is_err() || over {
                 return;
             }
@@ -267,21 +284,26 @@ impl Writer {
             }) {
                 let ts_ms = micros(ts) / 1_000;
                 let envelope = Envelope { ts_ms, ..draft.envelope };
+                let before = bytes;
                 for payload in encode(&envelope, &draft.data) {
                     bytes += payload.len();
                     records.push(NewRecord { ts: micros(ts), payload });
                 }
-                stored.push((records.len() as u64 - 1, envelope, draft.data));
+                let size = (bytes - before) as u64;
+                stored.push((records.len() as u64 - 1, size, envelope, draft.data));
             }
             let first = self.append(records).await?;
+            self.shared.last_ms.store(micros(ts) / 1_000, Ordering::Relaxed);
             let last = stored.last().map_or(first, |(at, ..)| first + at);
-            let stored = stored.into_iter().map(|(at, envelope, data)| Stored {
-                offset: first + at,
-                envelope,
-                data,
+            let folds = &mut self.folds;
+            let stored = stored.into_iter().map(|(at, size, envelope, data)| {
+                let stored = Stored { offset: first + at, envelope, data };
+                folds.add(&stored, size);
+                stored
             });
             self.shared.tail.show(stored, last);
         }
+        self.folds.start(self.lane.open_run().is_some());
         self.publish();
         if self.lane.take_finished() {
             self.shared.set_finished();

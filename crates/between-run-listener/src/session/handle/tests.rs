@@ -1,32 +1,42 @@
 use std::sync::Arc;
 
+use eventlog::Store;
 use eventlog::memory::MemoryStore;
-use eventlog::{LogName, LogOptions, Store};
 use serde_json::json;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::session::cursor::Step;
+use crate::session::pile::Limits;
 use crate::sse;
+
+mod folded;
 
 /// A store, and sessions of it that are opened one after another.
 struct Bench {
-    store: MemoryStore,
+    store: Arc<dyn Store>,
     tasks: TaskTracker,
+    limits: Limits,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self { store: MemoryStore::default(), tasks: TaskTracker::new() }
+        let store = Arc::new(MemoryStore::default());
+        Self { store, tasks: TaskTracker::new(), limits: Limits::default() }
     }
 
     async fn open(&self) -> Session {
-        let name = LogName::new("session.p.s").unwrap();
-        let log = self.store.open(&name, LogOptions::default()).await.unwrap();
-        let key = SessionKey::new("p", "s").unwrap();
-        let finished = Arc::new(Notify::new());
-        Session::open(key, log, None, Rules::default(), finished, &self.tasks).await.unwrap()
+        let setup = Setup {
+            key: SessionKey::new("p", "s").unwrap(),
+            store: Arc::clone(&self.store),
+            thread: None,
+            rules: Rules::default(),
+            limits: self.limits,
+            finished: Arc::new(Notify::new()),
+            folds: Arc::new(Semaphore::new(2)),
+        };
+        Session::open(setup, &self.tasks).await.unwrap()
     }
 
     async fn close(&self, session: &Session) {

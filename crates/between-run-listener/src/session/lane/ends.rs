@@ -131,6 +131,25 @@ impl Lane {
         None
     }
 
+    /// The open run has more than a session may have. Gives the posted run whose stream is to be
+    /// dropped.
+    pub fn full(&mut self, out: &mut Vec<Draft>) -> Option<u64> {
+        let open = self.open.as_ref()?;
+        if open.began == Began::Between {
+            self.close_between(out);
+            return None;
+        }
+        let owner = open.owner;
+        self.fail("LOG_FULL", "the run has more than a session may have", out);
+        match owner {
+            Owner::Run(number) => {
+                self.shadows.insert(Source::Run(number), Shadow::Late("log_full"));
+                Some(number)
+            }
+            Owner::Listen | Owner::Nobody => None,
+        }
+    }
+
     /// Ends the open run with an error of ours, which closes everything in it.
     pub(super) fn fail(&mut self, code: &str, message: &str, out: &mut Vec<Draft>) {
         let Some(open) = &self.open else { return };

@@ -156,7 +156,7 @@ impl Lane {
 }
 
 /// The kinds of runs of ours that no client and no runner began.
-pub(super) fn is_ours(event: &Event) -> bool {
+pub(in crate::session) fn is_ours(event: &Event) -> bool {
     let kind = event.field("metadata").and_then(|metadata| metadata["lockkeeper"]["kind"].as_str());
     matches!(kind, Some("input" | "between" | "base"))
 }

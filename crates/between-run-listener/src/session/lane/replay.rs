@@ -6,6 +6,8 @@ use super::{
     Began, Draft, Event, EventType, FeedName, Kind, Lane, Open, Order, Origin, Owner, hash, post,
 };
 use crate::log::Stored;
+use crate::session::fold::{Base, Ending};
+use crate::session::status::Status;
 
 impl Lane {
     /// Takes a record of the log, oldest first.
@@ -52,6 +54,23 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// Takes what was folded, before the records behind it.
+    pub fn restore(&mut self, base: &Base, now: Instant) {
+        for stored in &base.events {
+            self.replay(stored, now);
+        }
+        let header = &base.header;
+        for run in &header.runs {
+            self.known_runs.insert(hash(&run.id));
+            if matches!(run.ending, Ending::Failed { ours: true, .. }) {
+                self.torn.insert(hash(&run.id));
+            }
+        }
+        self.thread = self.thread.take().or_else(|| header.thread.clone());
+        self.last_run.clone_from(&header.last_run);
+        self.status = Status::resume(header.agent, header.last_error.clone());
     }
 
     /// The log has been read to its end. A run between runs is ended; another waits for its stream.

@@ -8,6 +8,7 @@ use crate::log::Stored;
 use crate::session::status::Agent;
 use crate::sse;
 
+mod folded;
 mod hostile;
 mod lanes;
 mod runs;

@@ -1,9 +1,26 @@
 //! Pure: chunks, which open a message, go on with it, and leave its end to the client.
 
-use super::{Chunk, Lane, Misplaced, Order, Owned, What};
-use crate::session::event::Event;
+use super::{Chunk, Chunked, Lane, Misplaced, Order, Owned, What};
+use crate::session::event::{Event, EventType};
 
 impl Order {
+    /// What a chunk belongs to; nothing for what is no chunk. To be asked before it is admitted.
+    pub fn chunked(&self, event: &Event) -> Option<Chunked> {
+        let (what, field) = match event.kind {
+            EventType::TextChunk => (What::Text, "messageId"),
+            EventType::ToolChunk => (What::Tool, "toolCallId"),
+            EventType::ReasoningMessageChunk => (What::Reasoning, "messageId"),
+            _ => return None,
+        };
+        let (id, lane) = (event.text(field), event.subagent().map(str::to_owned));
+        let home = self.lane_of(what, id, &lane).ok()?;
+        let here = self.chunks.get(&home).filter(|open| open.what == what);
+        match here.filter(|open| id.is_none_or(|id| id == open.id)) {
+            Some(open) => Some(Chunked { id: open.id.clone(), opens: false }),
+            None => id.map(|id| Chunked { id: id.to_owned(), opens: true }),
+        }
+    }
+
     /// Takes a chunk as a client does: it goes on with the open message of its lane, or ends it and
     /// opens its own.
     pub(super) fn chunk(

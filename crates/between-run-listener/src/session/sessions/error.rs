@@ -3,6 +3,7 @@
 use eventlog::{AppendError, OpenError, ReadError, StoreError};
 
 use crate::http::Blocked;
+use crate::session::BasesError;
 
 /// Why an operation on sessions failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum SessionsError {
     /// A log was not read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// A session was not opened.
+    #[error(transparent)]
+    Session(#[from] BasesError),
     /// A log was not deleted.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -33,7 +37,9 @@ impl SessionsError {
         match self {
             Self::Draining => "draining",
             Self::Blocked(_) => "url_blocked",
-            Self::Open(_) | Self::Append(_) | Self::Read(_) | Self::Store(_) => "log_unavailable",
+            Self::Open(_) | Self::Append(_) | Self::Read(_) | Self::Session(_) | Self::Store(_) => {
+                "log_unavailable"
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One session among all.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -15,6 +15,8 @@ pub struct Held {
     pub session: Session,
     pub(super) settings: Mutex<Checked>,
     pub(super) stopped: AtomicBool,
+    /// When it was made or changed last, in milliseconds since 1970 UTC.
+    pub(super) put_ms: AtomicI64,
     /// What its runner can do, and when it said so.
     pub(super) capabilities: Mutex<Option<(Instant, Bytes)>>,
 }
@@ -36,6 +38,13 @@ impl Held {
     /// Whether a finished run has stopped it.
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody has used or changed it since a time in milliseconds since 1970 UTC.
+    pub(super) fn is_idle_since(&self, before: i64) -> bool {
+        self.put_ms.load(Ordering::Relaxed).max(self.session.last_ms()) < before
+            && self.session.tail().subscribers() == 0
+            && self.session.snapshot().open_run.is_none()
     }
 
     /// Its thread, or the name that stands for it before there is one.

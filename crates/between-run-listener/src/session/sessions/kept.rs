@@ -1,17 +1,15 @@
 //! Settings, kept in a log of their own for each project: the last ones of a session count.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use eventlog::{AppendError, Batch, Durability, LogName, LogOptions, ReadLimit, Retention, micros};
+use eventlog::{AppendError, Batch, LogName, ReadLimit, micros};
 
 use super::{Sessions, SessionsError};
 use crate::SessionKey;
+use crate::session::bases::unlimited;
 use crate::session::names::settings_of;
 use crate::session::settings::{Kept, Settings};
-
-/// A time that never comes.
-const EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 impl Sessions {
     pub(super) async fn keep(
@@ -20,7 +18,7 @@ impl Sessions {
         settings: Option<&Settings>,
         stopped: bool,
     ) -> Result<(), SessionsError> {
-        let log = self.store.open(&settings_of(key.project()), settings_log()).await?;
+        let log = self.store.open(&settings_of(key.project()), unlimited()).await?;
         let (project, session) = (key.project().to_owned(), key.session().to_owned());
         let kept = Kept { project, session, settings: settings.cloned(), stopped };
         let line = serde_json::to_vec(&kept).unwrap_or_default();
@@ -30,19 +28,20 @@ impl Sessions {
         Ok(())
     }
 
-    /// The last settings of each session.
-    pub(super) async fn stored(&self) -> Result<Vec<Kept>, SessionsError> {
+    /// The last settings of each session, and when they were kept, in milliseconds since 1970 UTC.
+    pub(super) async fn stored(&self) -> Result<Vec<(Kept, i64)>, SessionsError> {
         let mut last = BTreeMap::new();
         let names = self.store.list().await?;
         for name in names.iter().filter(|name| is_settings(name)) {
-            let log = self.store.open(name, settings_log()).await?;
+            let log = self.store.open(name, unlimited()).await?;
             let mut next = log.status().first;
             loop {
                 let page = log.read_from(next, ReadLimit::default()).await?;
                 next = page.next;
                 for record in &page.records {
                     if let Ok(kept) = serde_json::from_slice::<Kept>(&record.payload) {
-                        last.insert((kept.project.clone(), kept.session.clone()), kept);
+                        let key = (kept.project.clone(), kept.session.clone());
+                        last.insert(key, (kept, record.ts / 1_000));
                     }
                 }
                 if page.records.is_empty() && next >= page.head {
@@ -56,10 +55,4 @@ impl Sessions {
 
 fn is_settings(name: &LogName) -> bool {
     name.as_str().starts_with("settings.") || name.as_str().starts_with("settings-")
-}
-
-/// Settings are few and must not be dropped.
-fn settings_log() -> LogOptions {
-    let retention = Retention { max_bytes: u64::MAX / 4, max_age: EVER };
-    LogOptions { retention, durability: Durability::Power }
 }

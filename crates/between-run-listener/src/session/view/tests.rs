@@ -1,5 +1,3 @@
-use eventlog::{Gap, GapCause};
-
 use super::*;
 use crate::log::{Envelope, Origin, Stored};
 
@@ -54,7 +52,7 @@ fn events_and_losses_are_shown_and_nothing_else() {
 fn after_a_gap_the_next_event_is_the_start_of_a_run() {
     let steps = [
         entry(1, Kind::Event, "RUN_STARTED", None),
-        Step::Gap(Gap { from: 2, to: 4, cause: GapCause::Corrupt }),
+        Step::Gap(Missing { from: 2, to: 4, why: "corrupt" }),
         entry(5, Kind::Event, "TEXT_MESSAGE_CONTENT", None),
         entry(6, Kind::Rejected, "X", None),
         entry(7, Kind::Event, "RUN_STARTED", None),
@@ -67,7 +65,7 @@ fn after_a_gap_the_next_event_is_the_start_of_a_run() {
 #[test]
 fn a_gap_is_told_before_the_wait_for_the_next_run() {
     let mut view = View::new(Which::Agui, epoch());
-    let gap = Step::Gap(Gap { from: 1, to: 4, cause: GapCause::Retention });
+    let gap = Step::Gap(Missing { from: 1, to: 4, why: "retention" });
     assert_eq!(shown(&mut view, &[gap]), ["retention1..4"]);
     let steps = [entry(5, Kind::Event, "X", None), entry(6, Kind::Event, "RUN_STARTED", None)];
     assert_eq!(shown(&mut view, &steps), ["retention5..5", "e6"]);

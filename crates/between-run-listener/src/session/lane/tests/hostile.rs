@@ -6,7 +6,7 @@ use super::*;
 
 /// What comes in one step.
 #[derive(Debug, Clone)]
-enum Step {
+pub(super) enum Step {
     Event(bool, usize, usize, usize),
     Cut,
     Gone,
@@ -16,7 +16,7 @@ enum Step {
     Restart,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         20 => (any::<bool>(), 0..EventType::KNOWN.len() + 2, 0..3_usize, 0..3_usize)
             .prop_map(|(run, kind, id, sub)| Step::Event(run, kind, id, sub)),
@@ -30,7 +30,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// An event that fits its schema, with ids from a small set so that they collide.
-fn fields(kind: usize, id: usize, sub: usize) -> Value {
+pub(super) fn fields(kind: usize, id: usize, sub: usize) -> Value {
     let name = EventType::KNOWN.get(kind).map_or("META", |kind| kind.name());
     let id = ["a", "b", "c"][id];
     let subtype = if id == "a" { "tool-call" } else { "message" };
@@ -57,13 +57,13 @@ fn fields(kind: usize, id: usize, sub: usize) -> Value {
 
 /// The order of a stream without chunks and subagents, written down once more and in another way.
 #[derive(Default)]
-struct Plain {
+pub(super) struct Plain {
     run: bool,
     open: HashSet<(&'static str, String)>,
 }
 
 impl Plain {
-    fn check(&mut self, event: &Event) -> Result<(), String> {
+    pub(super) fn check(&mut self, event: &Event) -> Result<(), String> {
         let what = event.kind.name();
         if event.kind == EventType::RunStarted {
             if std::mem::replace(&mut self.run, true) {
@@ -119,39 +119,57 @@ fn restart(bench: &mut Bench, so_far: &[Draft], starts: usize) {
     bench.lane.replayed(bench.now, &mut bench.log);
 }
 
+/// What is left when all steps were taken.
+pub(super) struct Played {
+    pub(super) log: Vec<Draft>,
+    bench: Bench,
+    starts: usize,
+    offered: u64,
+}
+
+/// Takes steps, one after the other.
+pub(super) fn play(steps: Vec<Step>) -> Played {
+    let mut bench = Bench::new();
+    let (mut number, mut starts) = (0, 0);
+    let mut offered = 0_u64;
+    for step in steps {
+        let run = Source::Run(number);
+        match step {
+            Step::Event(on_run, kind, id, sub) => {
+                let data = fields(kind, id, sub).to_string();
+                let from = if on_run && number > 0 { run } else { LISTEN };
+                offered += u64::from(bench.offer(from, &data) == Taken::Done);
+            }
+            Step::Cut => bench.lane.listen_cut(1, &mut bench.log),
+            Step::Gone => bench.lane.listen_gone(1, &mut bench.log),
+            Step::Post(run) => {
+                if bench.post(number + 1, &format!("p{run}"), "m").is_ok() {
+                    number += 1;
+                }
+            }
+            Step::End => {
+                bench.end(number);
+            }
+            Step::Pass(seconds) => {
+                bench.pass(Duration::from_secs(seconds), seconds % 2 == 0);
+            }
+            Step::Restart => {
+                starts += 1;
+                let so_far = bench.log.clone();
+                restart(&mut bench, &so_far, starts);
+                number += 1;
+            }
+        }
+    }
+    Played { log: bench.log.clone(), bench, starts, offered }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn every_log_is_in_order(steps in prop::collection::vec(step(), 1..120)) {
-        let mut bench = Bench::new();
-        let (mut number, mut starts) = (0, 0);
-        let mut offered = 0_u64;
-        for step in steps {
-            let run = Source::Run(number);
-            match step {
-                Step::Event(on_run, kind, id, sub) => {
-                    let data = fields(kind, id, sub).to_string();
-                    let from = if on_run && number > 0 { run } else { LISTEN };
-                    offered += u64::from(bench.offer(from, &data) == Taken::Done);
-                }
-                Step::Cut => bench.lane.listen_cut(1, &mut bench.log),
-                Step::Gone => bench.lane.listen_gone(1, &mut bench.log),
-                Step::Post(run) => {
-                    if bench.post(number + 1, &format!("p{run}"), "m").is_ok() {
-                        number += 1;
-                    }
-                }
-                Step::End => { bench.end(number); }
-                Step::Pass(seconds) => { bench.pass(Duration::from_secs(seconds), seconds % 2 == 0); }
-                Step::Restart => {
-                    starts += 1;
-                    let so_far = bench.log.clone();
-                    restart(&mut bench, &so_far, starts);
-                    number += 1;
-                }
-            }
-        }
+        let Played { bench, starts, offered, .. } = play(steps);
         let mut plain = Plain::default();
         for draft in bench.log.iter().filter(|draft| draft.envelope.kind == Kind::Event) {
             let event = Event::parse(std::str::from_utf8(&draft.data).unwrap()).unwrap();
