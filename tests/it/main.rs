@@ -31,6 +31,7 @@ mod flow_restart;
 mod flow_security;
 mod flow_snapshots;
 mod flow_templates;
+mod flow_tokens;
 mod flow_traces;
 mod login;
 
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         ("flow_snapshots", flow_snapshots::FACTS),
         ("flow_security", flow_security::FACTS),
         ("flow_templates", flow_templates::FACTS),
+        ("flow_tokens", flow_tokens::FACTS),
         ("flow_traces", flow_traces::FACTS),
     ];
     // What a machine may lack; the cause is shown beside the name.

@@ -11,7 +11,7 @@ use devtoolsproxy::{
 use http::StatusCode;
 use http::request::Parts;
 use service::Door;
-use service::access::Access;
+use service::access::{Access, Need};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use upstream::{Phase, Upstream};
@@ -46,7 +46,7 @@ pub(crate) struct Guard(pub(crate) Access);
 
 impl Authorize for Guard {
     fn authorize(&self, parts: &Parts, peer: Option<SocketAddr>) -> Result<(), Denied> {
-        let denied = match self.0.check(parts, peer) {
+        let denied = match self.0.check(parts, peer, &Need::DEVTOOLS) {
             Ok(_) => return Ok(()),
             Err(denied) => denied,
         };

@@ -46,6 +46,7 @@ const FIRST_PARAMETER_ONLY: &[&str] = &["/json/new"];
 /// # Errors
 /// When it cannot start; nothing is left running then.
 pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
+    let files = shared::Files::open(values)?;
     let signals = Signals::install().map_err(|e| Refused::system("signal handlers", &e))?;
     let mut registry = telemetry::metrics::registry();
 
@@ -77,7 +78,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         gate: keeper.gate(),
         stop: stopped,
     };
-    let access = shared::access_settings(values, AccessMetrics::register(&mut registry));
+    let access = shared::access_settings(values, &files, AccessMetrics::register(&mut registry));
     let access = Access::new(access);
     let guard =
         access.with_origins(Origin::parse(DEVTOOLS)).with_first_parameter_on(FIRST_PARAMETER_ONLY);
@@ -126,7 +127,8 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
             Arc::clone(&edge),
             settings::quiet_after(values),
         )))
-        .events(events);
+        .events(events)
+        .files(files);
     let (service, routes) = service.admin(values, admin.router(&access), api).await?;
     // Every other path is the browser's, so its routes are the last resort.
     let routes = routes.fallback_service(edge.fixed_router(&id, Addressing::Sidecar));

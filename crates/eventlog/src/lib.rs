@@ -11,6 +11,7 @@ mod record;
 mod ring;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "jetstream", feature = "sqlite"))]
 mod tail;
 
 pub use error::{AppendError, OpenError, ReadError, Retry, StoreError};

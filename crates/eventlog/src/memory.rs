@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::{
     AppendError, Appended, Batch, BoxFuture, DEDUPE_BATCHES, DedupeId, Epoch, Gap, GapCause, Head,
     Health, Log, LogName, LogOptions, OpenError, Page, RECORD_OVERHEAD, ReadError, ReadLimit,
-    Retention, Ring, Status, Store, StoreError, micros, span, tail,
+    Record, Retention, Ring, Status, Store, StoreError, micros, span,
 };
 
 /// Largest batch, in bytes.
@@ -188,10 +188,24 @@ impl State {
             to: first - 1,
             cause: GapCause::Retention,
         });
-        let records = tail::records(&self.ring, offset, limit);
+        let records = records(&self.ring, offset, limit);
         let next = records.last().map_or(offset.max(first), |record| record.offset + 1);
         Ok(Page { gap, records, next, head })
     }
+}
+
+/// Records of a page: as many as fit, and at least one if there is one.
+pub(crate) fn records(ring: &Ring<(i64, Bytes)>, offset: u64, limit: ReadLimit) -> Vec<Record> {
+    let mut records: Vec<Record> = Vec::new();
+    let mut room = limit.bytes;
+    for (offset, _, (ts, payload)) in ring.from(offset).take(limit.records.max(1)) {
+        if payload.len() > room && !records.is_empty() {
+            break;
+        }
+        room = room.saturating_sub(payload.len());
+        records.push(Record { offset, ts: *ts, payload: payload.clone() });
+    }
+    records
 }
 
 impl MemoryLog {

@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 
-use crate::{NewRecord, Page, ReadLimit, Record, Ring};
+use crate::memory::records;
+use crate::{NewRecord, Page, ReadLimit, Ring};
 
 #[cfg(test)]
 mod tests;
@@ -49,18 +50,4 @@ impl Tail {
         let records = records(&self.0, offset, limit);
         Some(Page { gap: None, next: offset + records.len() as u64, records, head })
     }
-}
-
-/// Records of a page: as many as fit, and at least one if there is one.
-pub(crate) fn records(ring: &Ring<(i64, Bytes)>, offset: u64, limit: ReadLimit) -> Vec<Record> {
-    let mut records: Vec<Record> = Vec::new();
-    let mut room = limit.bytes;
-    for (offset, _, (ts, payload)) in ring.from(offset).take(limit.records.max(1)) {
-        if payload.len() > room && !records.is_empty() {
-            break;
-        }
-        room = room.saturating_sub(payload.len());
-        records.push(Record { offset, ts: *ts, payload: payload.clone() });
-    }
-    records
 }

@@ -36,6 +36,7 @@ const CLOSE: Duration = Duration::from_secs(10);
 /// # Errors
 /// When it cannot start; nothing is left running then.
 pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
+    let files = shared::Files::open(values)?;
     // In a folder of its own, because the node daemon has the same default.
     let state_dir = shared::own_state_dir(values)?.join("listenerd");
     let lock = StateLock::acquire(&state_dir)?;
@@ -69,7 +70,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let sessions = sessions.map_err(|e| Refused::system("the sessions", &e))?;
     tracing::info!(sessions = sessions.len(), "sessions opened");
 
-    let access = shared::access_settings(values, AccessMetrics::register(&mut registry));
+    let access = shared::access_settings(values, &files, AccessMetrics::register(&mut registry));
     let access = Access::new(access);
     let requests = HttpMetrics::register(&mut registry);
     let drains = DrainMetrics::register(&mut registry);
@@ -102,7 +103,8 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         .closer("logs", CLOSE, move |_| async move {
             keep_store.close().await.map_err(|error| error.to_string())
         })
-        .events(events);
+        .events(events)
+        .files(files);
     let (service, routes) = service.admin(values, admin.router(&access), routes).await?;
     let server = HttpServer::new(
         listener,

@@ -13,7 +13,7 @@ use lockkeeper_api::{CreateRequest, DeleteWait};
 use orchestrator::driver::LifecycleId;
 use orchestrator::registry::AdmitRefusal;
 use orchestrator::{CreateError, DeleteOptions, LiveSandbox, Orchestrator};
-use service::access::Access;
+use service::access::{Access, Need};
 use telemetry::words::ContextDetail;
 use tokio_util::sync::CancellationToken;
 
@@ -147,7 +147,8 @@ pub(crate) struct Guard {
 impl Authorize for Guard {
     fn authorize(&self, parts: &Parts, peer: Option<std::net::SocketAddr>) -> Result<(), Denied> {
         let named = self.subdomains_of.as_ref().and_then(|parent| parent.with_key_as_token(parts));
-        let denied = match self.access.check(named.as_ref().unwrap_or(parts), peer) {
+        let denied = match self.access.check(named.as_ref().unwrap_or(parts), peer, &Need::DEVTOOLS)
+        {
             Ok(_) => return Ok(()),
             Err(denied) => denied,
         };

@@ -9,14 +9,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::middleware::map_request;
 use axum::response::{IntoResponse, Response};
 use devtoolsproxy::{Edge, EdgeSettings};
 use eventlog::{LogName, LogOptions};
 use http::{StatusCode, Uri};
 use orchestrator::process::{ProcessDriver, SetupError};
 use orchestrator::urls::UrlBuilder;
-use orchestrator::{Config, Orchestrator};
-use service::access::{Access, AccessMetrics, Origin, protect};
+use orchestrator::{Caller, Config, Orchestrator};
+use service::access::{Access, AccessMetrics, Origin, Principal, protect, protect_known};
 use service::http::{HttpMetrics, HttpServer, bind, observe_requests};
 use service::settings::shared::{self, API_LISTEN, METRICS_PUBLIC, PUBLIC_URL, TRUSTED_PROXIES};
 use service::settings::{SettingValue, Values};
@@ -51,6 +53,7 @@ const FIRST_PARAMETER_ONLY: &[&str] = &["/json/new"];
 /// # Errors
 /// When it cannot start; nothing is left running then.
 pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
+    let files = shared::Files::open(values)?;
     let state_dir = shared::own_state_dir(values)?;
     let lock = StateLock::acquire(&state_dir)?;
     // Before anything that would have to be cleaned up.
@@ -94,7 +97,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let listener = bind(values.get(&API_LISTEN), "LOCKKEEPER_API_LISTEN").await?;
     let address = listener.local_addr().map_err(|e| Refused::system("the API listener", &e))?;
     let access_metrics = AccessMetrics::register(&mut registry);
-    let access = Access::new(settings::access(values, access_metrics));
+    let access = Access::new(settings::access(values, &files, access_metrics));
     let reports = (telemetry.clone(), CdpMetrics::register(&mut registry));
     let edge = Arc::new(edge(values, &access, &orchestrator, reports));
     let requests = HttpMetrics::register(&mut registry);
@@ -121,8 +124,8 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     };
     let api = api.merge(events.router());
     let streams = events.streams();
-    let api = protect(&access, api).merge(edge.router());
-    let unknown = protect(&access, Router::new().fallback(not_found));
+    let api = protect(&access, api.layer(map_request(name_caller))).merge(edge.router());
+    let unknown = protect_known(&access, Router::new().fallback(not_found));
     let service = Service::builder("lockkeeperd")
         .shutdown(shared::shutdown_settings(values))
         .readiness(readiness)
@@ -142,7 +145,8 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
             Ok::<(), String>(())
         })
         .closer("event log", CLOSE, move |_| async move { store.close().await })
-        .events(events);
+        .events(events)
+        .files(files);
     let (service, routes) = service.admin(values, admin.router(&access), api).await?;
     let routes = routes.fallback_service(unknown);
     let routes = match settings::subdomains_of(values) {
@@ -238,6 +242,16 @@ fn urls(values: &Values, address: SocketAddr) -> UrlBuilder {
     public
         .and_then(|url| UrlBuilder::public(&url).ok())
         .unwrap_or_else(|| UrlBuilder::of_request(address))
+}
+
+/// Why a sandbox ended names whose call it was, where tokens tell.
+async fn name_caller(mut request: Request) -> Request {
+    let caller = request.extensions().get::<Principal>().map(Principal::name);
+    if let Some(name) = caller.filter(|name| *name != Principal::LOCAL) {
+        let caller = Caller(name.into());
+        request.extensions_mut().insert(caller);
+    }
+    request
 }
 
 async fn not_found(uri: Uri) -> Response {

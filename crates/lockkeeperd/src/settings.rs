@@ -290,8 +290,12 @@ pub(crate) fn subdomains_of(values: &Values) -> Option<Parent> {
 }
 
 /// Who is let in: subdomains of sandboxes are names of ours.
-pub(crate) fn access(values: &Values, metrics: AccessMetrics) -> AccessSettings {
-    let mut access = shared::access_settings(values, metrics);
+pub(crate) fn access(
+    values: &Values,
+    files: &shared::Files,
+    metrics: AccessMetrics,
+) -> AccessSettings {
+    let mut access = shared::access_settings(values, files, metrics);
     access.hosts.extend(subdomains_of(values).map(|parent| parent.pattern()));
     access
 }

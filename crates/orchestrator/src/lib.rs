@@ -22,6 +22,7 @@ mod shell;
 
 pub use config::Config;
 pub use metrics::Metrics;
+pub use rest::Caller;
 pub use shell::{
     Blocker, ChangeError, CheckpointError, Checkpointed, CreateError, DeleteError, DeleteOptions,
     DrainCounts, DrainTotals, DrainWatch, ForceError, ForceReason, ForceReport, LifeStep,

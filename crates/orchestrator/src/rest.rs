@@ -19,6 +19,11 @@ use axum::routing::{MethodRouter, get, post, put};
 use crate::Orchestrator;
 use crate::urls::{OwnPorts, UrlBuilder};
 
+/// Who sent a request: an extension that the access checks in front may set, told in why a sandbox
+/// ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller(pub Arc<str>);
+
 /// What the handlers share.
 #[derive(Clone)]
 struct Face {

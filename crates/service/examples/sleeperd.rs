@@ -107,7 +107,7 @@ async fn start(values: Values) -> Result<Service, (ExitStatus, String)> {
     let readiness = Readiness::starting("listeners");
     let mut registry = Registry::with_prefix("lockkeeper");
     let metrics = AccessMetrics::register(&mut registry);
-    let access = Access::new(shared::access_settings(&values, metrics));
+    let access = Access::new(shared::access_settings(&values, &shared::Files::default(), metrics));
     let keeper = Keeper::new();
     let bedroom = Arc::new(Bedroom {
         gate: keeper.gate(),

@@ -41,7 +41,7 @@ impl Engine {
         let place = self.profile_of(lifecycle, instance.profile.as_ref())?;
         let engine = Arc::clone(self);
         let looked = blocking(move || {
-            engine.try_to_write()?;
+            try_to_write(&engine.state.profiles())?;
             let profile = size(&place)?;
             let free = engine.state.free().ok_or_else(|| io::Error::other("no free space told"))?;
             Ok(Room { free, profile })
@@ -58,15 +58,6 @@ impl Engine {
             Some(profile) => self.kept_profile(profile),
             None => Ok(self.state.dirs(lifecycle).profile),
         }
-    }
-
-    fn try_to_write(&self) -> io::Result<()> {
-        let path = self.state.profiles().join(PROBE);
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-        file.write_all(&[0; 4096])?;
-        file.sync_all()?;
-        fs::remove_file(path)
     }
 
     /// Keeps the profile of an instance that is closed, or of one that an earlier daemon left.
@@ -135,6 +126,21 @@ impl Engine {
     }
 }
 
+/// Whether the disk takes anything at all: what it says of its free space leaves out quotas and
+/// errors.
+fn try_to_write(folder: &Path) -> io::Result<()> {
+    let path = folder.join(PROBE);
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    file.write_all(&[0; 4096])?;
+    file.sync_all()?;
+    match fs::remove_file(path) {
+        // Somebody else tried at the same time; what was written was written all the same.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// Gives a kept profile to the user of the instance that is about to run on it.
 ///
 /// # Errors
@@ -196,7 +202,12 @@ pub(super) fn each(
         entries => entries?,
     };
     for entry in entries {
-        each(&entry?.path(), f)?;
+        match entry {
+            Ok(entry) => each(&entry.path(), f)?,
+            // The folder itself went away while it was listed.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e),
+        }
     }
     Ok(())
 }

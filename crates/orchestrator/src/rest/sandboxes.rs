@@ -1,5 +1,6 @@
 //! `/v1/sandboxes`.
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::header::LOCATION;
@@ -11,7 +12,7 @@ use lockkeeper_api::{
 
 use super::answer::{Answer, Refusal, json};
 use super::query::Parameters;
-use super::{Face, body, streams};
+use super::{Caller, Face, body, streams};
 use crate::ids::{LifecycleId, SandboxId};
 use crate::{DeleteOptions, ListFilter, Snapshot};
 
@@ -88,11 +89,16 @@ pub(super) async fn delete(
     State(face): State<Face>,
     Path(id): Path<String>,
     uri: Uri,
+    caller: Option<Extension<Caller>>,
     headers: HeaderMap,
 ) -> Answer {
     let id = checked(&id)?;
     let mut query = Parameters::parse(&uri, &["wait", "lifecycle_id"])?;
-    let mut options = DeleteOptions { detail: "api".to_owned(), ..DeleteOptions::default() };
+    let detail = match caller {
+        Some(Extension(Caller(name))) => format!("api, by {name}"),
+        None => "api".to_owned(),
+    };
+    let mut options = DeleteOptions { detail, ..DeleteOptions::default() };
     if let Some(word) = query.one("wait") {
         options.wait = query.word("wait", &word, DeleteWait::WORDS).unwrap_or_default();
     }

@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 
+use super::scope::{Level, Realm};
+
 /// Why a request was refused before it was routed. No text repeats what the client sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum AccessDenied {
@@ -32,14 +34,35 @@ pub enum AccessDenied {
     /// Two different ones, perhaps one of them smuggled in.
     #[error("the request carries two different tokens; send one, in one place")]
     TokensDiffer,
+    /// The token is good, and its owner may not do this.
+    #[error(
+        "this token may not do that: it needs {0}; use another token, or give it that scope in the \
+         file of TOKENS_FILE"
+    )]
+    ScopeMissing(&'static str),
 }
 
 impl AccessDenied {
+    /// What a missing scope is called in [`AccessDenied::ScopeMissing`]; a project is not named, as
+    /// the client sent it.
+    pub(super) const fn scope(realm: &Realm, level: Level) -> &'static str {
+        match (realm, level) {
+            (Realm::Node, Level::Read) => "the scope node for reading",
+            (Realm::Node, Level::Write) => "the scope node for writing",
+            (Realm::Sandbox, Level::Read) => "the scope sandbox for reading",
+            (Realm::Sandbox, Level::Write) => "the scope sandbox for writing",
+            (Realm::Project(_), Level::Read) => "the scope of this project for reading",
+            (Realm::Project(_), Level::Write) => "the scope of this project for writing",
+        }
+    }
+
     /// The HTTP status.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::HostMissing | Self::HostRepeated | Self::HostMalformed => StatusCode::BAD_REQUEST,
-            Self::HostRefused | Self::OriginRefused => StatusCode::FORBIDDEN,
+            Self::HostRefused | Self::OriginRefused | Self::ScopeMissing(_) => {
+                StatusCode::FORBIDDEN
+            }
             Self::TokenRequired | Self::TokenInvalid | Self::TokensDiffer => {
                 StatusCode::UNAUTHORIZED
             }
@@ -54,6 +77,7 @@ impl AccessDenied {
             Self::OriginRefused => "ORIGIN_REFUSED",
             Self::TokenRequired => "TOKEN_REQUIRED",
             Self::TokenInvalid | Self::TokensDiffer => "TOKEN_INVALID",
+            Self::ScopeMissing(_) => "SCOPE_MISSING",
         }
     }
 
@@ -68,6 +92,7 @@ impl AccessDenied {
             Self::TokenRequired => "token_required",
             Self::TokenInvalid => "token_invalid",
             Self::TokensDiffer => "tokens_differ",
+            Self::ScopeMissing(_) => "scope_missing",
         }
     }
 }

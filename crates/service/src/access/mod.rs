@@ -7,9 +7,12 @@
 mod denied;
 mod host;
 mod origin;
+mod principals;
 mod proxies;
 mod router;
+mod scope;
 mod token;
+mod tokens_file;
 
 #[cfg(test)]
 mod tests;
@@ -27,12 +30,15 @@ use prometheus_client::registry::Registry;
 pub use denied::AccessDenied;
 pub use host::{Authority, Host, HostPattern};
 pub use origin::{Origin, Scheme};
+pub use principals::{Principal, Principals};
 pub use proxies::Network;
 pub(crate) use router::error_body;
-pub use router::{denial_body, protect, protect_without_token};
+pub use router::{denial_body, protect, protect_known, protect_without_token};
+pub use scope::{Level, Need, Realm, Scopes};
 pub use token::{TokenInQuery, query_token, without_token};
+pub use tokens_file::TokensFile;
 
-use token::{Presented, TokenHash, presented};
+use token::{Presented, presented};
 
 /// Refusals by cause. Register it once per process; clones share the counters.
 #[derive(Debug, Clone, Default)]
@@ -66,25 +72,15 @@ pub struct AccessSettings {
     pub public_host: Option<String>,
     /// Origins let in besides the request's own.
     pub origins: Vec<Origin>,
-    /// The token; without one everybody who passes the other checks is let in.
+    /// The token of somebody who may do everything.
     pub token: Option<String>,
+    /// Tokens with scopes. Without these and without the one above, everybody who passes the other
+    /// checks is let in.
+    pub tokens: Option<Arc<TokensFile>>,
     /// Peers whose `X-Forwarded-Proto` is believed.
     pub trusted_proxies: Vec<Network>,
     /// Where refusals are counted.
     pub metrics: AccessMetrics,
-}
-
-/// Who sent a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal {
-    name: Arc<str>,
-}
-
-impl Principal {
-    /// `token`, or `local` where no token is set.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
 }
 
 /// The checks, ready to run. Clones are cheap and share the settings.
@@ -98,10 +94,10 @@ pub struct Access {
 struct Shared {
     hosts: Vec<HostPattern>,
     origins: Vec<Origin>,
-    token: Option<TokenHash>,
+    token: Principals,
+    tokens: Option<Arc<TokensFile>>,
     trusted_proxies: Vec<Network>,
     metrics: AccessMetrics,
-    by_token: Principal,
     local: Principal,
 }
 
@@ -115,11 +111,13 @@ impl Access {
             shared: Arc::new(Shared {
                 hosts,
                 origins: settings.origins,
-                token: settings.token.as_deref().map(TokenHash::of),
+                token: settings.token.map_or_else(Principals::default, |token| {
+                    Principals::default().with_all(&token, "token")
+                }),
+                tokens: settings.tokens,
                 trusted_proxies: settings.trusted_proxies,
                 metrics: settings.metrics,
-                by_token: Principal { name: "token".into() },
-                local: Principal { name: "local".into() },
+                local: Principal::of_all(Principal::LOCAL),
             }),
             more_origins: Arc::default(),
             first_parameter_paths: &[],
@@ -142,7 +140,7 @@ impl Access {
 
     /// Whether a token is needed at all.
     pub fn needs_token(&self) -> bool {
-        self.shared.token.is_some()
+        !self.shared.token.is_empty() || self.shared.tokens.is_some()
     }
 
     /// Where in the query of this path a token may stand.
@@ -155,7 +153,7 @@ impl Access {
         }
     }
 
-    /// Checks host, origin and token of a request.
+    /// Checks host, origin and token of a request, and whether whose token it is may do this.
     ///
     /// # Errors
     /// The first of them that does not hold.
@@ -163,8 +161,9 @@ impl Access {
         &self,
         parts: &Parts,
         peer: Option<SocketAddr>,
+        need: &Need,
     ) -> Result<Principal, AccessDenied> {
-        self.count(self.host_and_origin(parts, peer).and_then(|()| self.token(parts)))
+        self.count(self.host_and_origin(parts, peer).and_then(|()| self.token(parts, need)))
     }
 
     /// Checks host and origin only, for routes that need no token.
@@ -177,11 +176,6 @@ impl Access {
         peer: Option<SocketAddr>,
     ) -> Result<(), AccessDenied> {
         self.count(self.host_and_origin(parts, peer))
-    }
-
-    /// Checks a token that came by another way than header or query, in a host name for example.
-    pub fn accepts_token(&self, token: &str) -> bool {
-        self.shared.token.as_ref().is_some_and(|ours| ours.matches(&TokenHash::of(token)))
     }
 
     /// How the client reached us: over TLS if the server says so, or if a trusted proxy does.
@@ -226,20 +220,26 @@ impl Access {
         if origin == own || known { Ok(()) } else { Err(AccessDenied::OriginRefused) }
     }
 
-    fn token(&self, parts: &Parts) -> Result<Principal, AccessDenied> {
-        let sent = presented(parts, self.token_in_query(parts.uri.path()));
-        match (&self.shared.token, sent) {
-            (_, Presented::Several) => Err(AccessDenied::TokensDiffer),
-            (None, Presented::Nothing | Presented::One(_)) => Ok(self.shared.local.clone()),
-            (Some(_), Presented::Nothing) => Err(AccessDenied::TokenRequired),
-            (Some(ours), Presented::One(sent)) => {
-                if ours.matches(&TokenHash::of(&sent)) {
-                    Ok(self.shared.by_token.clone())
-                } else {
-                    Err(AccessDenied::TokenInvalid)
-                }
+    fn token(&self, parts: &Parts, need: &Need) -> Result<Principal, AccessDenied> {
+        let principal = match presented(parts, self.token_in_query(parts.uri.path())) {
+            Presented::Several => return Err(AccessDenied::TokensDiffer),
+            _ if !self.needs_token() => return Ok(self.shared.local.clone()),
+            Presented::Nothing => return Err(AccessDenied::TokenRequired),
+            Presented::One(sent) => self.find(&sent).ok_or(AccessDenied::TokenInvalid)?,
+        };
+        match need {
+            Need::Scope(realm, level) if !principal.may(need) => {
+                Err(AccessDenied::ScopeMissing(AccessDenied::scope(realm, *level)))
             }
+            _ => Ok(principal),
         }
+    }
+
+    /// Whose token it is. Both places are asked, so that the time does not tell which has it.
+    fn find(&self, token: &str) -> Option<Principal> {
+        let of_setting = self.shared.token.find(token).cloned();
+        let of_file = self.shared.tokens.as_ref().and_then(|file| file.find(token));
+        of_setting.or(of_file)
     }
 }
 

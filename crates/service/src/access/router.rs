@@ -10,14 +10,21 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use telemetry::fields;
 
-use super::{Access, AccessDenied, without_token};
+use super::{Access, AccessDenied, Need, without_token};
 
 /// Puts host, origin and token in front of every route of `router`, its fallback included.
 ///
 /// What passes carries its [`Principal`](super::Principal) as an extension and no token any more,
 /// neither in the query nor in a header.
 pub fn protect(access: &Access, router: Router) -> Router {
-    router.layer(from_fn_with_state(access.clone(), with_token))
+    let of_path = |parts: &Parts| Need::of(&parts.method, parts.uri.path());
+    router.layer(from_fn_with_state((access.clone(), of_path as Needs), with_token))
+}
+
+/// The same, where any token will do: for answers that say no more than that nothing is there.
+pub fn protect_known(access: &Access, router: Router) -> Router {
+    let known = |_: &Parts| Need::Known;
+    router.layer(from_fn_with_state((access.clone(), known as Needs), with_token))
 }
 
 /// Puts host and origin in front of every route of `router`, its fallback included. A token is not
@@ -26,13 +33,23 @@ pub fn protect_without_token(access: &Access, router: Router) -> Router {
     router.layer(from_fn_with_state(access.clone(), open))
 }
 
-async fn with_token(State(access): State<Access>, request: Request, next: Next) -> Response {
+/// What a request needs of its sender.
+type Needs = fn(&Parts) -> Need;
+
+async fn with_token(
+    State((access, needs)): State<(Access, Needs)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (mut parts, body) = request.into_parts();
-    match access.check(&parts, peer(&parts)) {
+    match access.check(&parts, peer(&parts), &needs(&parts)) {
         Ok(principal) => {
-            parts.extensions.insert(principal);
+            parts.extensions.insert(principal.clone());
             take_token_out(&access, &mut parts);
-            next.run(Request::from_parts(parts, body)).await
+            let mut response = next.run(Request::from_parts(parts, body)).await;
+            // For whoever tells of the request further out.
+            response.extensions_mut().insert(principal);
+            response
         }
         Err(denied) => refuse(&parts, denied),
     }

@@ -7,7 +7,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Uri, header};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
 /// What a token is kept as: its SHA-256. Comparing takes the same time wherever two differ.
 #[derive(Clone)]
@@ -18,8 +18,9 @@ impl TokenHash {
         Self(Sha256::digest(token.as_bytes()).into())
     }
 
-    pub(super) fn matches(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+    /// Whether both are hashes of the same token.
+    pub(super) fn ct_eq(&self, other: &Self) -> Choice {
+        self.0.ct_eq(&other.0)
     }
 }
 

@@ -13,6 +13,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, info_span};
 
 use super::metrics::HttpMetrics;
+use crate::access::Principal;
 
 /// Routes below this are calls of the API; the others are the browser's or the operator's.
 const API: &str = "/v1/";
@@ -52,11 +53,15 @@ async fn observe(
         let status = response.status().as_u16();
         if telemetry.enabled(Category::Api) && route.starts_with(API) {
             let (method, route) = (method.as_str().to_owned(), route.clone());
-            let duration_ms = began.elapsed().into();
-            telemetry.publish(
-                None,
-                ApiCall { method: method.into(), route: route.into(), status, duration_ms },
-            );
+            let principal = response.extensions().get::<Principal>();
+            let call = ApiCall {
+                method: method.into(),
+                route: route.into(),
+                status,
+                duration_ms: began.elapsed().into(),
+                principal: principal.map(|principal| principal.name().to_owned().into()),
+            };
+            telemetry.publish(None, call);
         }
         response
     };

@@ -7,14 +7,16 @@ use std::time::Duration;
 use axum::Router;
 use telemetry::{TelemetryOwner, fields};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::handle::ShutdownHandle;
 use super::{LastRite, NothingToDrain, Service};
 use crate::BoxFuture;
 use crate::http::{BindError, HttpServer, bind};
 use crate::readiness::Readiness;
+use crate::reload;
 use crate::settings::Values;
-use crate::settings::shared::{ADMIN_LISTEN, http_limits};
+use crate::settings::shared::{ADMIN_LISTEN, Files, http_limits};
 use crate::shutdown::{
     Closer, DrainMetrics, DrainPhases, Notifier, ShutdownObserver, ShutdownSettings, Systemd,
 };
@@ -141,6 +143,24 @@ impl ServiceBuilder {
         let listener = bind(at, "LOCKKEEPER_ADMIN_LISTEN").await?;
         let server = HttpServer::new(listener, admin, http_limits(values));
         Ok((self.http("admin routes", server, Duration::ZERO), routes))
+    }
+
+    /// Watches the files that settings name, and takes them again when they change.
+    pub fn files(self, files: Files) -> Self {
+        let watched = files.into_watched();
+        if watched.is_empty() {
+            return self;
+        }
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let watch = async move {
+            stopped.run_until_cancelled(reload::watch(watched)).await;
+            Ok::<(), String>(())
+        };
+        self.critical("files", watch).closer("files", CUT_TIME, move |_| async move {
+            stop.cancel();
+            Ok::<(), String>(())
+        })
     }
 
     /// The store of telemetry events, closed within its bound. What could not be stored is a failure.

@@ -108,7 +108,7 @@ pub(super) fn nearest<'a>(
 }
 
 /// `; did you mean X?`, or nothing.
-pub(super) fn hint<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn hint<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(wrong, known).map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }
 

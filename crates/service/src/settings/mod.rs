@@ -18,6 +18,7 @@ mod value;
 mod tests;
 
 pub use load::{Environment, Invocation, load};
+pub(crate) use mistake::hint as meant;
 pub use mistake::{Mistake, Mistakes, Source};
 pub use setting::{Key, OptionalKey, PREFIX, Setting};
 pub use table::{Finding, Table, Values};

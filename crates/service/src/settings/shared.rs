@@ -1,5 +1,6 @@
 //! The settings that every daemon has, and what is built from them.
 
+mod files;
 mod keys;
 mod sinks;
 mod start;
@@ -15,11 +16,12 @@ use crate::access::{AccessMetrics, AccessSettings, Host};
 use crate::http::HttpLimits;
 use crate::shutdown::ShutdownSettings;
 
+pub use files::Files;
 pub use keys::{
     ADMIN_LISTEN, ALLOWED_HOSTS, ALLOWED_ORIGINS, ANNOUNCE_DELAY, API_LISTEN, BODY_LIMIT,
     CDP_DRAIN_AFTER, CDP_QUIET, CLOSE_TIMEOUT, FORCE_STOP, FORCE_STOP_TIMEOUT, HEADER_LIMIT,
     HEADER_TIMEOUT, LOG, LOG_FORMAT, MAX_CONNECTIONS, METRICS_PUBLIC, NODE_ID, PUBLIC_URL,
-    SHUTDOWN_DRAIN_TIMEOUT, STATE_DIR, TOKEN, TRUSTED_PROXIES,
+    SHUTDOWN_DRAIN_TIMEOUT, STATE_DIR, TOKEN, TOKENS_FILE, TRUSTED_PROXIES,
 };
 pub use sinks::{events, sinks, spans};
 pub use start::{ProcessEnvironment, node_id, own_state_dir, set_up_logs};
@@ -46,9 +48,10 @@ pub fn listeners() -> [&'static Setting; 3] {
 }
 
 /// The settings about who is let in.
-pub fn access() -> [&'static Setting; 5] {
+pub fn access() -> [&'static Setting; 6] {
     [
         TOKEN.setting(),
+        TOKENS_FILE.setting(),
         ALLOWED_HOSTS.setting(),
         ALLOWED_ORIGINS.setting(),
         TRUSTED_PROXIES.setting(),
@@ -99,7 +102,10 @@ pub fn table(program: &'static str, version: &'static str, about: &'static str) 
 #[must_use]
 pub fn rules(table: Table) -> Table {
     table
-        .rule([API_LISTEN.setting(), ADMIN_LISTEN.setting(), TOKEN.setting()], needs_token)
+        .rule(
+            [API_LISTEN.setting(), ADMIN_LISTEN.setting(), TOKEN.setting(), TOKENS_FILE.setting()],
+            needs_token,
+        )
         .rule([PUBLIC_URL.setting(), TRUSTED_PROXIES.setting()], needs_proxy)
         .rule(sinks::about_spans(), sinks::needs_receiver)
 }
@@ -116,7 +122,7 @@ fn needs_token(values: &Values) -> Vec<Finding> {
         .into_iter()
         .filter(|(_, address)| !address.ip().to_canonical().is_loopback())
         .collect();
-    if values.find(&TOKEN).is_none() {
+    if values.find(&TOKEN).is_none() && values.find(&TOKENS_FILE).is_none() {
         let text = |(name, address)| {
             Finding::Mistake(format!(
                 "{name} {address} can be reached from outside this machine and there is no TOKEN; \
@@ -148,7 +154,7 @@ fn needs_proxy(values: &Values) -> Vec<Finding> {
 }
 
 /// What [`Access`](crate::access::Access) is built from.
-pub fn access_settings(values: &Values, metrics: AccessMetrics) -> AccessSettings {
+pub fn access_settings(values: &Values, files: &Files, metrics: AccessMetrics) -> AccessSettings {
     let public_host = values.find(&PUBLIC_URL).and_then(|url| match &url.origin.authority().host {
         Host::Name(name) => Some(name.to_string()),
         Host::V4(_) | Host::V6(_) => None,
@@ -158,6 +164,7 @@ pub fn access_settings(values: &Values, metrics: AccessMetrics) -> AccessSetting
         public_host,
         origins: values.get(&ALLOWED_ORIGINS),
         token: values.find(&TOKEN).map(|token| token.expose().to_owned()),
+        tokens: files.tokens(),
         trusted_proxies: values.get(&TRUSTED_PROXIES),
         metrics,
     }

@@ -101,5 +101,7 @@ events! {
         pub status: u16,
         /// Time to answer.
         pub duration_ms: Millis,
+        /// Whose token it was; absent if the call was refused.
+        pub principal: Option<Text>,
     }
 }

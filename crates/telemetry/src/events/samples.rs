@@ -314,6 +314,7 @@ pub(crate) fn all() -> Vec<Event> {
             route: "/v1/sandboxes/{id}".into(),
             status: 200,
             duration_ms: ms(),
+            principal: Some("ci".into()),
         }
         .into(),
     ]

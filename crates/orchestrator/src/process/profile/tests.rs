@@ -33,3 +33,40 @@ fn a_profile_that_is_not_there_cannot_be_opened_and_needs_no_shutting() {
     shut(&missing).unwrap();
     assert_eq!(size(&missing).unwrap(), 0);
 }
+
+#[test]
+fn many_can_try_the_disk_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    try_to_write(folder.path()).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left of it");
+}
+
+#[test]
+fn a_folder_that_is_removed_meanwhile_is_measured_as_far_as_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (top, stop) = (folder.path().join("top"), std::sync::atomic::AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let deep = top.join("a/b/c");
+                fs::create_dir_all(&deep).unwrap();
+                for name in 0..20 {
+                    fs::write(deep.join(name.to_string()), b"x").unwrap();
+                }
+                fs::remove_dir_all(&top).unwrap();
+            }
+        });
+        for _ in 0..500 {
+            size(folder.path()).unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}

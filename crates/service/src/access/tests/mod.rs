@@ -1,6 +1,8 @@
 mod hosts;
 mod origins;
+mod principals;
 mod routes;
+mod scopes;
 mod tokens;
 
 use http::Request;
@@ -18,7 +20,7 @@ fn request(target: &str, headers: &[(&str, &str)]) -> Parts {
 }
 
 fn check(access: &Access, target: &str, headers: &[(&str, &str)]) -> Result<(), AccessDenied> {
-    access.check(&request(target, headers), None).map(drop)
+    access.check(&request(target, headers), None, &Need::Known).map(drop)
 }
 
 fn origin(text: &str) -> Origin {

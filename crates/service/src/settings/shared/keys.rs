@@ -47,6 +47,15 @@ pub static TOKEN: OptionalKey<Secret> = OptionalKey::new(
     "Whoever has it may do everything. Needed by a listener outside loopback.",
 );
 
+/// Tokens with scopes.
+pub static TOKENS_FILE: OptionalKey<PathBuf> = OptionalKey::new(
+    "TOKENS_FILE",
+    "none",
+    "Tokens that may do only some things, as TOML: a table [tokens.NAME] for each, with token, and \
+     in read and write the scopes node, sandbox, project:NAME or project:*. Read again when it \
+     changes; a bad file leaves the tokens before it in force.",
+);
+
 /// Hosts answered to.
 pub static ALLOWED_HOSTS: Key<Vec<HostPattern>> = Key::new(
     "ALLOWED_HOSTS",

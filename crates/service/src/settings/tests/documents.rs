@@ -109,7 +109,7 @@ fn the_drain_timeout_and_the_force_switch_work_without_the_prefix() {
 #[test]
 fn the_access_settings_take_the_host_of_the_public_url() {
     let values = shared_values(&["--public-url=http://boxes.example.org:8080/base"]);
-    let settings = shared::access_settings(&values, Default::default());
+    let settings = shared::access_settings(&values, &shared::Files::default(), Default::default());
     assert_eq!(settings.public_host.as_deref(), Some("boxes.example.org"));
     let values = shared_values(&["--public-url=https://boxes.example.org"]);
     assert!(values.warnings()[0].contains("TRUSTED_PROXIES is empty"), "{:?}", values.warnings());
