@@ -15,6 +15,7 @@ use crate::log::{FeedName, Kind, Origin, Stored};
 
 mod base;
 mod messages;
+mod owned;
 
 pub use base::{Base, BaseError, Dropped, Ending, Header, RunEntry};
 use messages::Messages;
@@ -130,6 +131,16 @@ impl Fold {
         }
         let Some(event) = read(record) else { return };
         self.event(record, &event);
+    }
+
+    /// Takes an event that has been read already.
+    pub fn follow(&mut self, record: &Stored, event: &Event) {
+        self.event(record, event);
+    }
+
+    /// Takes a snapshot that holds only some messages: those that it has are as it says.
+    pub fn merge(&mut self, event: &Event) {
+        self.messages.merge(event, self.header.covers);
     }
 
     fn event(&mut self, record: &Stored, event: &Event) {

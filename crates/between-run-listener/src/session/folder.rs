@@ -45,20 +45,8 @@ impl Folder {
     pub(super) async fn fold(self, mark: Mark) -> Result<Folded, BasesError> {
         // Nobody closes it.
         let _permit = self.permits.acquire().await;
-        let (mut fold, mut next) = self.begin().await?;
-        let mut assembler = Assembler::default();
-        while next <= mark.offset {
-            let page = self.log.read_from(next, PAGE).await?;
-            next = page.next;
-            if page.records.is_empty() && next >= page.head {
-                break;
-            }
-            for record in page.records.into_iter().filter(|record| record.offset <= mark.offset) {
-                if let Ok(Some(stored)) = assembler.take(record.offset, record.payload) {
-                    fold.take(&stored);
-                }
-            }
-        }
+        let (mut fold, next) = self.begin().await?;
+        self.read(&mut fold, next, mark.offset).await?;
         fold.covered(mark.offset);
         let most = self.most;
         let (fold, base) = blocking(move || {
@@ -75,6 +63,35 @@ impl Folder {
             tracing::warn!(error = %error, "what was folded was not dropped");
         }
         Ok(Folded { mark, seal })
+    }
+
+    /// What the whole log leads to, as it is now.
+    ///
+    /// # Errors
+    /// [`BasesError`].
+    pub(super) async fn conversation(&self) -> Result<Fold, BasesError> {
+        let (mut fold, next) = self.begin().await?;
+        let last = self.log.status().next - 1;
+        self.read(&mut fold, next, last).await?;
+        Ok(fold)
+    }
+
+    /// Folds the records from one offset to another.
+    async fn read(&self, fold: &mut Fold, from: u64, to: u64) -> Result<(), BasesError> {
+        let (mut next, mut assembler) = (from, Assembler::default());
+        while next <= to {
+            let page = self.log.read_from(next, PAGE).await?;
+            next = page.next;
+            if page.records.is_empty() && next >= page.head {
+                break;
+            }
+            for record in page.records.into_iter().filter(|record| record.offset <= to) {
+                if let Ok(Some(stored)) = assembler.take(record.offset, record.payload) {
+                    fold.take(&stored);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Drops what a base makes superfluous: bases before it, and the records that it covers.

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::event::{Event, EventType};
+use super::fold::Fold;
 use super::order::Order;
+use super::settings::Snapshots;
 use super::status::Status;
 use crate::log::{Envelope, FeedName, Kind, Origin};
 use crate::sse::Item;
@@ -19,6 +21,7 @@ use crate::sse::Item;
 mod ends;
 mod post;
 mod replay;
+mod snapshots;
 mod take;
 
 pub use ends::Failure;
@@ -60,6 +63,8 @@ pub struct Rules {
     pub lane: Duration,
     /// How long a run that was open when the daemon ended waits for its stream. 60 s.
     pub adopt: Duration,
+    /// What a MESSAGES_SNAPSHOT of the runner holds.
+    pub snapshots: Snapshots,
 }
 
 impl Default for Rules {
@@ -69,6 +74,7 @@ impl Default for Rules {
             run_idle: Some(Duration::from_secs(15 * 60)),
             lane: Duration::from_secs(10 * 60),
             adopt: Duration::from_secs(60),
+            snapshots: Snapshots::Whole,
         }
     }
 }
@@ -181,6 +187,8 @@ pub struct Lane {
     counts: Counts,
     /// Whether a client or the runner has just finished a run without an error or an interrupt.
     finished: bool,
+    /// All messages, where the runner's snapshots hold only some.
+    conversation: Option<Fold>,
     /// When a run nobody owns is given up.
     adopt_until: Option<Instant>,
 }
@@ -204,6 +212,7 @@ impl Lane {
             status: Status::default(),
             counts: Counts::default(),
             finished: false,
+            conversation: None,
             adopt_until: None,
         }
     }
@@ -232,6 +241,7 @@ impl Lane {
     pub fn configure(&mut self, thread: Option<String>, rules: Rules) {
         self.rules = rules;
         self.thread = self.thread.take().or(thread);
+        self.forget();
     }
 
     /// Whether a run of a client or the runner has finished since this was asked last.
@@ -273,6 +283,7 @@ impl Lane {
         self.counts.events += 1;
         let envelope = self.envelope(Kind::Event, origin, from, sse);
         let envelope = Envelope { event_type: Some(event.name().to_owned()), ..envelope };
+        self.follow(event, &envelope, &data);
         out.push(Draft { envelope, data });
     }
 

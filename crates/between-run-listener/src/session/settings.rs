@@ -43,6 +43,9 @@ pub struct Settings {
     /// Where the runner's tasks are.
     #[serde(default = "tasks_path")]
     pub tasks_path: String,
+    /// What a MESSAGES_SNAPSHOT of the runner holds.
+    #[serde(default, skip_serializing_if = "Snapshots::is_whole")]
+    pub snapshots: Snapshots,
     /// How long the stream between runs may bring no byte; 0 means for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout_ms: Option<u64>,
@@ -52,6 +55,24 @@ pub struct Settings {
     /// The first pause before the stream is asked for again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_min_ms: Option<u64>,
+}
+
+/// What a MESSAGES_SNAPSHOT of a runner holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Snapshots {
+    /// All messages, as the protocol says.
+    #[default]
+    Whole,
+    /// The messages of its own run. The gateway shows one of all messages in its place.
+    Increment,
+}
+
+impl Snapshots {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    const fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole)
+    }
 }
 
 fn run_path() -> String {
@@ -213,7 +234,7 @@ impl Checked {
     pub fn lane_rules(&self) -> lane::Rules {
         let default = lane::Rules::default();
         let run_idle = time(self.settings.run_idle_timeout_ms, default.run_idle);
-        lane::Rules { run_idle, ..default }
+        lane::Rules { run_idle, snapshots: self.settings.snapshots, ..default }
     }
 }
 

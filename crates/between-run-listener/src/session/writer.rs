@@ -107,6 +107,7 @@ impl Writer {
 
     async fn serve(&mut self, commands: &mut mpsc::Receiver<Command>) {
         loop {
+            self.remember().await;
             self.publish();
             let deadline = self.lane.deadline(!self.parked.0.is_empty());
             let (mut drafts, mut replies, mut resume) = (Vec::new(), Vec::new(), None);
@@ -124,6 +125,7 @@ impl Writer {
             }
             // Whatever else is there goes into the same append.
             while !over
+                && !self.lane.wants_conversation()
                 && drafts.len() < GROUP.0
                 && let Ok(command) = commands.try_recv()
             {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+use super::owned::{Owned, owned_activities};
 use super::patch;
 use crate::session::event::Event;
 
@@ -231,6 +232,20 @@ impl Messages {
         }
     }
 
+    /// A snapshot says of some messages how they are, and leaves the rest alone.
+    pub(super) fn merge(&mut self, event: &Event, at: u64) {
+        for fields in event.field("messages").and_then(Value::as_array).into_iter().flatten() {
+            let Value::Object(fields) = fields else { continue };
+            let id = fields.get("id").and_then(Value::as_str).unwrap_or_default();
+            match self.message(id) {
+                Some(place) => self.list[place].fields = fields.clone(),
+                None => self.push(at, fields.clone()),
+            }
+        }
+        // Their calls may be others now.
+        self.index_all();
+    }
+
     /// Adds those whose id is absent.
     pub(super) fn add_absent(&mut self, messages: Option<&Value>, at: u64) {
         for fields in messages.and_then(Value::as_array).into_iter().flatten() {
@@ -349,32 +364,6 @@ fn keys(message: &Message) -> impl Iterator<Item = Key> {
     let calls = message.calls().iter().filter_map(|call| call["id"].as_str());
     let calls = calls.map(|id| Key::Call(id.to_owned()));
     std::iter::once(Key::Message(message.id().to_owned())).chain(calls)
-}
-
-/// Whose activities a snapshot is the whole list of.
-enum Owned {
-    All,
-    These(Vec<String>),
-    /// It does not say, so it is the whole list if it has any.
-    Unsaid,
-}
-
-/// The client's own convention in the metadata of a snapshot.
-fn owned_activities(event: &Event) -> Owned {
-    let Some(said) = event.field("metadata").and_then(|metadata| metadata.get("@ag-ui/client"))
-    else {
-        return Owned::Unsaid;
-    };
-    let Some(said) = said.as_object() else { return Owned::These(Vec::new()) };
-    match said.get("authoritativeActivityTypes") {
-        None => Owned::Unsaid,
-        Some(Value::Null) => Owned::All,
-        Some(types) => {
-            let types = types.as_array().map(Vec::as_slice).unwrap_or_default();
-            let names = types.iter().map(|name| name.as_str().map(str::to_owned));
-            Owned::These(names.collect::<Option<_>>().unwrap_or_default())
-        }
-    }
 }
 
 fn tag(fields: &mut Value, event: &Event) {

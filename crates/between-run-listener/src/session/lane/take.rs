@@ -243,6 +243,9 @@ impl Lane {
             self.reject(misplaced.kind(), from, sse, Some(event.name()), out);
             return;
         }
+        if self.complete(from, event, sse, out) {
+            return;
+        }
         let data = sse.data.clone().into_bytes();
         self.log(event, data, Origin::Runner, false, Some(from), Some(sse), out);
     }

@@ -12,6 +12,7 @@ mod folded;
 mod hostile;
 mod lanes;
 mod runs;
+mod snapshots;
 
 const LISTEN: Source = Source::Listen(1);
 const RUN: Source = Source::Run(1);

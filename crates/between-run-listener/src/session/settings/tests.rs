@@ -31,6 +31,7 @@ fn a_mistake_names_its_field() {
         (json!({ "runner_url": url, "idle_timeout_ms": 5 }), "idle_timeout_ms"),
         (json!({ "runner_url": url, "retry_min_ms": 0 }), "retry_min_ms"),
         (json!({ "runner_url": url, "thread_id": "" }), "thread_id"),
+        (json!({ "runner_url": url, "snapshots": "some" }), "some"),
         (json!({ "runner_url": url, "colour": "red" }), "colour"),
     ] {
         let mistake = checked(fields).map(|_| ()).unwrap_err();

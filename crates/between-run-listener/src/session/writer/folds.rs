@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::now;
+use super::{Writer, now};
 use crate::log::{Envelope, Kind, Origin, Stored};
 use crate::session::bases::{BasesError, Seal};
 use crate::session::event::EventType;
@@ -80,6 +80,22 @@ impl Folds {
     /// Ends a fold that runs; what counted before it still counts, or the new base does.
     pub(super) async fn end(&mut self) {
         self.running.shutdown().await;
+    }
+}
+
+impl Writer {
+    /// Reads the whole conversation if the runner's snapshots are to be completed.
+    pub(super) async fn remember(&mut self) {
+        if !self.lane.wants_conversation() {
+            return;
+        }
+        match self.folds.folder.conversation().await {
+            Ok(conversation) => self.lane.remember(conversation),
+            // Until then clients see the runner's snapshots only; it is tried again with the next.
+            Err(error) => {
+                tracing::warn!(error = %error, session.id = ?self.shared.key, "a log was not read");
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::log::{Kind, Stored};
 use crate::session::fold::Fold;
+use crate::session::settings::Snapshots;
 
 /// Everything but the newest four runs is folded at once.
 const AT_ONCE: Limits = Limits { bytes: 1, records: 1, most: 256 << 20 };
@@ -162,6 +163,25 @@ async fn a_cursor_that_is_overtaken_by_a_fold_goes_on_with_a_gap_and_the_base() 
     assert_eq!(told[0], "513..1002 compacted");
     assert_eq!(told[1..5], base);
     assert_eq!(told[5], "1003");
+    bench.close(&session).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn snapshots_of_single_runs_are_completed_behind_a_base_too() {
+    let mut bench = Bench::new();
+    let session = folding(&mut bench, 9).await;
+    until("dropped", &session, |s| s.log().status().first == 31).await;
+    let rules = Rules { snapshots: Snapshots::Increment, ..Rules::default() };
+    session.configure(None, rules).await;
+    let own = json!([{ "id": "own", "role": "user", "content": "x" }]);
+    let events = [
+        (200, json!({ "type": "RUN_STARTED", "threadId": "t", "runId": "last" })),
+        (201, json!({ "type": "MESSAGES_SNAPSHOT", "messages": own })),
+        (202, json!({ "type": "RUN_FINISHED", "threadId": "t", "runId": "last" })),
+    ];
+    session.accept(batch(events)).await.unwrap();
+    let messages = outcome(&session).await.messages();
+    assert_eq!(messages.as_array().map(Vec::len), Some(10), "{messages}");
     bench.close(&session).await;
 }
 

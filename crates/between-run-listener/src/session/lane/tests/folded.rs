@@ -5,7 +5,7 @@ use super::*;
 use crate::session::fold::Fold;
 
 /// Records as the log has them.
-fn stored(log: &[Draft]) -> Vec<Stored> {
+pub(super) fn stored(log: &[Draft]) -> Vec<Stored> {
     let numbered = log.iter().zip(1..);
     numbered
         .map(|(draft, offset)| {
@@ -15,7 +15,7 @@ fn stored(log: &[Draft]) -> Vec<Stored> {
         .collect()
 }
 
-fn folded(records: &[Stored]) -> Fold {
+pub(super) fn folded(records: &[Stored]) -> Fold {
     let mut fold = Fold::new("s");
     records.iter().for_each(|record| fold.take(record));
     fold
