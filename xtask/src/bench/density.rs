@@ -27,8 +27,8 @@ pub(super) const BENCH: Bench = Bench {
 
 /// Sandboxes that are added between two looks.
 const STEP: usize = 5;
-/// Below this the machine begins to swap or to kill.
-const MEMORY_LEFT: f64 = 1024.0;
+/// MiB of memory below which the machine begins to swap or to kill.
+pub(super) const MEMORY_LEFT: f64 = 1024.0;
 /// A start that takes this long is no longer what a user waits for.
 const SLOWEST_START: Duration = Duration::from_secs(5);
 /// Idle time over which the processor use of all sandboxes is taken.
@@ -65,7 +65,7 @@ fn take(run: &Run) -> Result<Vec<Figure>> {
             ids.push(sandbox["id"].as_str().context("no id")?.to_owned());
         }
         looks.push(look(&daemon, sockets.len(), slowest)?);
-        if let Some(limit) = exhausted(daemon.pid(), slowest)? {
+        if let Some(limit) = exhausted(daemon.pid(), slowest, run.leave())? {
             break limit;
         }
         if sockets.len() >= most {
@@ -109,7 +109,7 @@ fn take(run: &Run) -> Result<Vec<Figure>> {
 }
 
 /// What has run out, if anything.
-fn exhausted(daemon: i32, slowest: f64) -> Result<Option<&'static str>> {
+fn exhausted(daemon: i32, slowest: f64, leave: f64) -> Result<Option<&'static str>> {
     let memory = fs::read_to_string("/proc/meminfo")?;
     let left = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
     let left: f64 = left.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0.0);
@@ -117,8 +117,8 @@ fn exhausted(daemon: i32, slowest: f64) -> Result<Option<&'static str>> {
     let files = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
     let files = files.and_then(|l| l.split_whitespace().next()?.parse::<usize>().ok());
     let open = procs::open_files(daemon).context("the daemon has gone")?;
-    Ok(if left / 1024.0 < MEMORY_LEFT {
-        Some("memory: less than 1 GiB left")
+    Ok(if left / 1024.0 < leave {
+        Some("memory: no more left than --leave")
     } else if files.is_some_and(|most| open + 50 > most) {
         Some("descriptors of the daemon")
     } else if slowest > SLOWEST_START.as_secs_f64() * 1e3 {

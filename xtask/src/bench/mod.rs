@@ -71,6 +71,9 @@ pub(crate) struct Arguments {
     /// density: the most sandboxes
     #[arg(long, default_value_t = 50)]
     max: usize,
+    /// density: stop when less than so many MiB of memory are left
+    #[arg(long, default_value_t = density::MEMORY_LEFT)]
+    leave: f64,
     /// size: time clean builds too, which takes long
     #[arg(long)]
     builds: bool,

@@ -27,6 +27,7 @@ pub(crate) struct Run {
     bench: &'static str,
     quick: bool,
     most: usize,
+    leave: f64,
     builds: bool,
     bless: bool,
     check: bool,
@@ -43,6 +44,7 @@ impl Run {
             bench,
             quick: arguments.quick,
             most: arguments.max,
+            leave: arguments.leave,
             builds: arguments.builds,
             bless: arguments.bless,
             check: arguments.check,
@@ -61,6 +63,11 @@ impl Run {
     /// The most sandboxes that may be started.
     pub(crate) fn most(&self) -> usize {
         self.most
+    }
+
+    /// MiB of memory that a bench has to leave.
+    pub(crate) fn leave(&self) -> f64 {
+        self.leave
     }
 
     /// Whether clean builds are timed.
