@@ -109,8 +109,8 @@ impl Fields {
     /// Removes the word that names an attempt.
     pub fn request_id(&mut self) -> Option<String> {
         let word = self.text("request_id")?;
-        if word.is_empty() || word.len() > 128 || word.chars().any(char::is_control) {
-            self.mistake("request_id", "must have 1 to 128 printable characters");
+        if let Some(problem) = request_id_mistake(&word) {
+            self.mistake("request_id", problem);
         }
         Some(word)
     }
@@ -222,6 +222,12 @@ impl Fields {
         self.mistake(name, format!("must be {wanted}, is {}", kind(found)));
         None
     }
+}
+
+/// What is wrong with a word that names an attempt, if anything.
+pub fn request_id_mistake(word: &str) -> Option<&'static str> {
+    let bad = word.is_empty() || word.len() > 128 || word.chars().any(char::is_control);
+    bad.then_some("must have 1 to 128 printable characters")
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -4,6 +4,8 @@ mod error;
 mod fields;
 mod node;
 mod policies;
+#[cfg(feature = "grpc")]
+pub mod proto;
 mod reason;
 mod restart;
 mod sandbox;
@@ -12,7 +14,7 @@ mod time_span;
 mod watch;
 
 pub use error::{ApiError, ErrorBody, ErrorFields, SandboxAfter};
-pub use fields::{Fields, Mistake, Mistakes, nearest};
+pub use fields::{Fields, Mistake, Mistakes, nearest, request_id_mistake};
 pub use node::{
     Capacity, DrainReport, DrainRequest, DrainView, Isolation, NodeInfo, NodeStatus, PoolStock,
     Slots, StatusRequest,
@@ -22,7 +24,7 @@ pub use reason::{GrpcCode, Reason, Retry};
 pub use restart::RestartRequest;
 pub use sandbox::{
     BrowserView, CreateRequest, DeleteWait, ExitPolicy, PhaseTimes, SandboxList, SandboxState,
-    SandboxView, UpdateRequest, label_mistake,
+    SandboxView, UpdateRequest, label_mistake, label_mistakes,
 };
 pub use snapshot::{CheckpointView, SnapshotList, SnapshotView};
 pub use time_span::{TimeSpan, TimeSpanError};

@@ -51,6 +51,8 @@ pub struct StatusRequest {
 impl StatusRequest {
     /// The fields that a body may have.
     pub const FIELDS: &[&str] = &["status"];
+    /// What is said where there is none.
+    pub const MISSING: &str = "is missing, write for example {\"status\": \"healthy\"}";
 
     /// Reads a body.
     ///
@@ -59,8 +61,7 @@ impl StatusRequest {
     pub fn from_json(body: &[u8]) -> Result<Self, Mistakes> {
         let mut fields = Fields::parse(body, Self::FIELDS)?;
         let status = fields.word("status", NodeStatus::WORDS);
-        let wanted =
-            Mistakes::one("status", "is missing, write for example {\"status\": \"healthy\"}");
+        let wanted = Mistakes::one("status", Self::MISSING);
         fields.finish(())?;
         status.map(|status| Self { status }).ok_or(wanted)
     }
@@ -96,10 +97,16 @@ impl DrainRequest {
             deadline: fields.span("deadline"),
             force: fields.flag("force").unwrap_or(false),
         };
-        if request.force && request.announce.is_some_and(|time| !time.duration().is_zero()) {
-            fields.mistake("announce", "does not go with `force`, leave one of them out");
+        if let Some(problem) = request.announce_mistake() {
+            fields.mistake("announce", problem);
         }
         fields.finish(request)
+    }
+
+    /// What is wrong with `announce` beside the other fields, if anything.
+    pub fn announce_mistake(&self) -> Option<&'static str> {
+        let announced = self.announce.is_some_and(|time| !time.duration().is_zero());
+        (self.force && announced).then_some("does not go with `force`, leave one of them out")
     }
 }
 

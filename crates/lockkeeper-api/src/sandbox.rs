@@ -121,7 +121,7 @@ impl CreateRequest {
             on_drain: fields.word("on_drain", DrainPolicy::WORDS),
             auto_resume: fields.flag("auto_resume"),
         };
-        for problem in label_problems(&request.labels) {
+        for problem in label_mistakes(&request.labels) {
             fields.mistake("labels", problem);
         }
         fields.finish(request)
@@ -131,7 +131,8 @@ impl CreateRequest {
 /// At most this many labels on one sandbox.
 const MAX_LABELS: usize = 64;
 
-fn label_problems(labels: &BTreeMap<String, String>) -> Vec<String> {
+/// What is wrong with the labels of one request, if anything.
+pub fn label_mistakes(labels: &BTreeMap<String, String>) -> Vec<String> {
     let mut problems: Vec<String> =
         labels.iter().filter_map(|(key, value)| label_mistake(key, value)).collect();
     if labels.len() > MAX_LABELS {
@@ -201,7 +202,7 @@ impl UpdateRequest {
             auto_resume: fields.flag("auto_resume"),
         };
         let set = request.labels.iter().map(|(k, v)| (k.clone(), v.clone().unwrap_or_default()));
-        for problem in label_problems(&set.collect()) {
+        for problem in label_mistakes(&set.collect()) {
             fields.mistake("labels", problem);
         }
         fields.finish(request)

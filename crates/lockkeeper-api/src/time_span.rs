@@ -22,6 +22,9 @@ const UNITS: [(&str, u64); 5] =
 const LONGEST_MS: u64 = 36_500 * 86_400_000;
 
 impl TimeSpan {
+    /// The longest that can be written.
+    pub const LONGEST: Duration = Duration::from_millis(LONGEST_MS);
+
     /// Wraps a duration; what is below a millisecond does not survive printing.
     pub const fn new(duration: Duration) -> Self {
         Self(duration)

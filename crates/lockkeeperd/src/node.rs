@@ -15,10 +15,13 @@ use axum::response::{IntoResponse, Response};
 use devtoolsproxy::{Edge, EdgeSettings};
 use eventlog::{LogName, LogOptions};
 use http::{StatusCode, Uri};
+use orchestrator::grpc::answer_grpc;
 use orchestrator::process::{ProcessDriver, SetupError};
-use orchestrator::urls::UrlBuilder;
+use orchestrator::urls::{OwnPorts, UrlBuilder};
 use orchestrator::{Caller, Config, Orchestrator};
-use service::access::{Access, AccessMetrics, Origin, Principal, protect, protect_known};
+use service::access::{
+    Access, AccessMetrics, Origin, Principal, protect, protect_known, protect_without_token,
+};
 use service::http::{HttpMetrics, HttpServer, bind, observe_requests};
 use service::settings::shared::{self, API_LISTEN, METRICS_PUBLIC, PUBLIC_URL, TRUSTED_PROXIES};
 use service::settings::{SettingValue, Values};
@@ -116,15 +119,15 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         let limits = shared::http_limits(values);
         Ports::new(range, address.ip(), limits, orchestrator.clone(), Arc::clone(&edge))
     });
-    let api = match &ports {
-        Some(ports) => {
-            orchestrator.router_with_ports(urls(values, address), Arc::new(ports.clone()))
-        }
-        None => orchestrator.router(urls(values, address)),
-    };
-    let api = api.merge(events.router());
+    let own = || ports.clone().map(|ports| Arc::new(ports) as Arc<dyn OwnPorts>);
+    let api = orchestrator
+        .router_with_ports(urls(values, address), own())
+        .merge(orchestrator.grpc(urls(values, address), own()))
+        .merge(events.router());
     let streams = events.streams();
-    let api = protect(&access, api.layer(map_request(name_caller))).merge(edge.router());
+    let health = protect_without_token(&access, orchestrator.grpc_health());
+    let api = protect(&access, api.layer(map_request(name_caller)));
+    let api = api.merge(health).merge(edge.router());
     let unknown = protect_known(&access, Router::new().fallback(not_found));
     let service = Service::builder("lockkeeperd")
         .shutdown(shared::shutdown_settings(values))
@@ -153,7 +156,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         Some(parent) => edge.with_subdomains(parent.name(), routes),
         None => routes,
     };
-    let routes = observe_requests(&requests, &telemetry, routes);
+    let routes = observe_requests(&requests, &telemetry, answer_grpc(routes));
     let server = HttpServer::new(listener, routes, shared::http_limits(values));
 
     let closing = orchestrator.clone();

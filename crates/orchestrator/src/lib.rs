@@ -3,6 +3,9 @@
 pub mod browsers;
 pub mod config;
 pub mod driver;
+mod face;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 pub mod ids;
 pub mod launch;
 pub mod lifecycle;
@@ -21,8 +24,8 @@ pub mod watch;
 mod shell;
 
 pub use config::Config;
+pub use face::Caller;
 pub use metrics::Metrics;
-pub use rest::Caller;
 pub use shell::{
     Blocker, ChangeError, CheckpointError, Checkpointed, CreateError, DeleteError, DeleteOptions,
     DrainCounts, DrainTotals, DrainWatch, ForceError, ForceReason, ForceReport, LifeStep,

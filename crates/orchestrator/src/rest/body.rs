@@ -9,6 +9,7 @@ use http::header::CONTENT_LENGTH;
 use lockkeeper_api::{ApiError, Reason, SandboxAfter};
 
 use super::answer::Refusal;
+use crate::face::Face;
 
 /// How much of a body that is too large is still read, so that its sender gets to read the answer
 /// instead of a reset connection.
@@ -17,11 +18,8 @@ const DISCARD_BYTES: usize = 16 << 20;
 /// How long that may take.
 const DISCARD_TIME: Duration = Duration::from_secs(2);
 
-pub(super) async fn read(
-    headers: &HeaderMap,
-    body: Body,
-    limit: usize,
-) -> Result<Vec<u8>, Refusal> {
+pub(super) async fn read(face: &Face, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
+    let limit = face.orchestrator.config().body_limit;
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())

@@ -3,28 +3,24 @@
 use axum::body::Body;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
-use lockkeeper_api::{ApiError, DrainRequest, SandboxAfter, StatusRequest};
+use lockkeeper_api::{DrainRequest, StatusRequest};
 
 use super::answer::{Answer, json};
-use super::{Face, body};
+use super::body;
+use crate::face::{Face, wrong};
 
 pub(super) async fn info(State(face): State<Face>) -> Answer {
-    Ok(json(StatusCode::OK, &face.orchestrator.info()))
+    Ok(json(StatusCode::OK, &face.info()))
 }
 
 pub(super) async fn set_status(State(face): State<Face>, headers: HeaderMap, body: Body) -> Answer {
-    let bytes = body::read(&headers, body, face.orchestrator.config().body_limit).await?;
-    let request = StatusRequest::from_json(&bytes)
-        .map_err(|mistakes| ApiError::bad_request(SandboxAfter::Untouched, &mistakes))?;
-    face.orchestrator.set_status(request.status)?;
-    Ok(json(StatusCode::OK, &face.orchestrator.info()))
+    let bytes = body::read(&face, &headers, body).await?;
+    let request = StatusRequest::from_json(&bytes).map_err(|mistakes| wrong(&mistakes))?;
+    Ok(json(StatusCode::OK, &face.set_status(request)?))
 }
 
-/// Answers at once: the drain itself is seen in the answer of `GET /v1/node` and in the events.
 pub(super) async fn drain(State(face): State<Face>, headers: HeaderMap, body: Body) -> Answer {
-    let bytes = body::read(&headers, body, face.orchestrator.config().body_limit).await?;
-    let request = DrainRequest::from_json(&bytes)
-        .map_err(|mistakes| ApiError::bad_request(SandboxAfter::Untouched, &mistakes))?;
-    face.orchestrator.drain(request.into())?;
-    Ok(json(StatusCode::ACCEPTED, &face.orchestrator.info()))
+    let bytes = body::read(&face, &headers, body).await?;
+    let request = DrainRequest::from_json(&bytes).map_err(|mistakes| wrong(&mistakes))?;
+    Ok(json(StatusCode::ACCEPTED, &face.drain(request)?))
 }

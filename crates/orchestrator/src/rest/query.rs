@@ -5,6 +5,7 @@ use http::Uri;
 use lockkeeper_api::{ApiError, Mistake, Mistakes, SandboxAfter, nearest};
 
 use super::answer::Refusal;
+use crate::face::page_limit;
 
 /// The parameters of a request, taken one by one.
 pub(super) struct Parameters {
@@ -58,6 +59,18 @@ impl Parameters {
             self.mistake(name, format!("`{shown}` is not a whole number"));
         }
         number
+    }
+
+    /// How long a page may be.
+    pub(super) fn page_limit(&mut self) -> Option<usize> {
+        let limit = self.number("limit")?;
+        match page_limit(limit) {
+            Ok(limit) => Some(limit),
+            Err(problem) => {
+                self.mistake("limit", problem);
+                None
+            }
+        }
     }
 
     /// A word out of a list.

@@ -9,16 +9,15 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri};
-use lockkeeper_api::SandboxEvent;
 use serde::Serialize;
 
-use super::Face;
 use super::answer::Answer;
+use super::host;
 use super::query::Parameters;
-use crate::Watched;
-use crate::watch::{Cursor, Missed};
+use crate::face::Face;
+use crate::watch::Cursor;
 
 /// A stream without news says so this often, so that proxies and clients do not take it for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -41,7 +40,11 @@ pub(super) async fn sandboxes(State(face): State<Face>, uri: Uri, headers: Heade
     let watch = face.orchestrator.watch(after.as_ref());
     Ok(stream(unfold((watch, face, host), |(mut watch, face, host)| async move {
         let frame = match tokio::time::timeout(KEEP_ALIVE, watch.next()).await {
-            Ok(watched) => face.frame(&watched?, host.as_deref()),
+            Ok(watched) => {
+                let watched = watched?;
+                let event = face.event(&watched, host.as_deref());
+                frame(event.name(), watched.cursor(), &event)
+            }
             Err(_) => Bytes::from_static(ALIVE),
         };
         Some((frame, (watch, face, host)))
@@ -58,37 +61,6 @@ pub(super) async fn drain(State(face): State<Face>, uri: Uri) -> Answer {
         };
         Some((frame, watch))
     })))
-}
-
-impl Face {
-    fn frame(&self, watched: &Watched, host: Option<&str>) -> Bytes {
-        let node_id = || self.orchestrator.config().node_id.clone();
-        let view = |snapshot| Box::new(self.view_for(snapshot, host));
-        let (cursor, event) = match watched {
-            Watched::Present(sandbox) => (None, SandboxEvent::Present { sandbox: view(sandbox) }),
-            Watched::Synced { cursor, sandboxes } => {
-                let event = SandboxEvent::Synced { node_id: node_id(), sandboxes: *sandboxes };
-                (Some(cursor), event)
-            }
-            Watched::Changed { cursor, sandbox } => {
-                (Some(cursor), SandboxEvent::Changed { sandbox: view(sandbox) })
-            }
-            Watched::Gap(missed) => {
-                let cause = match missed {
-                    Missed::Overtaken => "overtaken",
-                    Missed::Foreign => "restarted",
-                };
-                (None, SandboxEvent::Gap { node_id: node_id(), cause: cause.to_owned() })
-            }
-        };
-        frame(event.name(), cursor, &event)
-    }
-}
-
-/// The host that the client used, for the addresses that it is shown.
-pub(super) fn host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
-    let header = headers.get(HOST).and_then(|value| value.to_str().ok());
-    header.or_else(|| uri.authority().map(|authority| authority.as_str())).map(str::to_owned)
 }
 
 fn frame(name: &str, cursor: Option<&Cursor>, data: &impl Serialize) -> Bytes {

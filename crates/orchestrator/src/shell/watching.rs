@@ -40,6 +40,16 @@ pub enum Watched {
     Gap(Missed),
 }
 
+impl Watched {
+    /// The place to come back to, if this is one.
+    pub fn cursor(&self) -> Option<&Cursor> {
+        match self {
+            Self::Synced { cursor, .. } | Self::Changed { cursor, .. } => Some(cursor),
+            Self::Present(_) | Self::Gap(_) => None,
+        }
+    }
+}
+
 /// One who watches. It takes memory for one batch, however slowly it reads.
 #[derive(Debug)]
 pub struct Watch {

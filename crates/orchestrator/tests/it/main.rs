@@ -8,8 +8,12 @@ mod create;
 mod delete;
 mod drain;
 mod ends;
+#[cfg(feature = "grpc")]
+mod error_table;
 mod events;
 mod force;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod openapi;
 mod park;
 mod pool;

@@ -63,7 +63,9 @@ impl Need {
                 _ => Self::Scope(Realm::Node, level),
             },
             "sandboxes" | "connect" => Self::DEVTOOLS,
-            "grpc.reflection.v1.ServerReflection" => Self::Known,
+            "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection" => {
+                Self::Known
+            }
             service if service.starts_with("lockkeeper.v1.") => {
                 let realm = match service {
                     "lockkeeper.v1.SandboxService" | "lockkeeper.v1.SnapshotService" => {

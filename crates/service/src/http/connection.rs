@@ -23,11 +23,12 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::HttpLimits;
 use super::head_timer::{HeadTimer, Polls};
 use super::in_time::{InTime, Late};
+use super::{HttpLimits, http2};
 use crate::access::error_body;
 
 /// The smallest read buffer hyper takes.
@@ -53,14 +54,20 @@ pub(super) async fn serve(
     peer: SocketAddr,
     router: Router,
     limits: Arc<HttpLimits>,
+    streams: TaskTracker,
     stop: CancellationToken,
 ) {
     let polls = Arc::new(Polls::default());
     let timer = HeadTimer::new(Arc::clone(&polls), limits.header_timeout, limits.idle_timeout);
     let theirs = Arc::clone(&limits);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let answers = move |request: Request<Incoming>| {
         let (router, limits) = (router.clone(), Arc::clone(&theirs));
-        async move { Ok::<_, Infallible>(answer(router, request, peer, &limits).await) }
+        async move { answer(router, request, peer, &limits).await }
+    };
+    let first = answers.clone();
+    let service = service_fn(move |request| {
+        let answered = first(request);
+        async move { Ok::<_, Infallible>(answered.await) }
     });
     let mut connection = http1::Builder::new()
         .timer(timer)
@@ -85,16 +92,23 @@ pub(super) async fn serve(
         }
     };
     let Err(error) = outcome else { return };
-    tracing::debug!(peer = %peer, error = %error, "connection ended");
-    if error.is_timeout()
-        && let Some(parts) = connection.into_parts()
-        && !parts.read_buf.is_empty()
-    {
+    let parts = connection.into_parts();
+    if let Some(parts) = parts.filter(|parts| !parts.read_buf.is_empty()) {
         let mut stream = parts.io.into_inner();
-        // Best effort: who sends slowly may not read either.
-        let _ = stream.try_write(TOO_SLOW);
-        let _ = stream.shutdown().await;
+        if error.is_parse() && http2::begins(&parts.read_buf) {
+            let ended = http2::serve(stream, parts.read_buf, answers, &limits, streams, stop).await;
+            if let Err(error) = ended {
+                tracing::debug!(peer = %peer, error = %error, "connection ended");
+            }
+            return;
+        }
+        if error.is_timeout() {
+            // Best effort: who sends slowly may not read either.
+            let _ = stream.try_write(TOO_SLOW);
+            let _ = stream.shutdown().await;
+        }
     }
+    tracing::debug!(peer = %peer, error = %error, "connection ended");
 }
 
 /// Reads what a client goes on sending, within bounds: a close with unread data is a reset, and would

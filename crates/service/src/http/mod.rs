@@ -1,10 +1,11 @@
 //! Serving axum routes on a TCP listener: limits, timeouts, a graceful end, no task left behind.
 //!
-//! HTTP/1.1 with upgrades. A connection that was upgraded downcasts to
+//! HTTP/1.1 with upgrades, and HTTP/2 for clients that begin with its preface. A connection that was upgraded downcasts to
 //! `hyper_util::rt::TokioIo<tokio::net::TcpStream>`, exactly what was accepted.
 
 mod connection;
 mod head_timer;
+mod http2;
 mod in_time;
 mod metrics;
 mod observe;
@@ -40,6 +41,8 @@ pub struct HttpLimits {
     pub body_bytes: usize,
     /// Connections at once, upgraded ones not counted. Over it: 503 and closed.
     pub connections: usize,
+    /// Requests at once on one HTTP/2 connection; more are refused one by one.
+    pub streams: u32,
 }
 
 impl Default for HttpLimits {
@@ -52,6 +55,7 @@ impl Default for HttpLimits {
             headers: 100,
             body_bytes: 1024 * 1024,
             connections: 4096,
+            streams: 100,
         }
     }
 }

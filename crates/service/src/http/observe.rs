@@ -15,8 +15,8 @@ use tracing::{Instrument, info_span};
 use super::metrics::HttpMetrics;
 use crate::access::Principal;
 
-/// Routes below this are calls of the API; the others are the browser's or the operator's.
-const API: &str = "/v1/";
+/// Routes below these are calls of the API; the others are the browser's or the operator's.
+const API: [&str; 2] = ["/v1/", "/lockkeeper.v1."];
 
 /// Counts every request of `router`, logs within a span of it, and tells of calls of the API. What
 /// names it is the route's pattern, never a path, so that the number of names is bounded and none
@@ -51,7 +51,7 @@ async fn observe(
     let handled = async {
         let response = next.run(request).await;
         let status = response.status().as_u16();
-        if telemetry.enabled(Category::Api) && route.starts_with(API) {
+        if telemetry.enabled(Category::Api) && API.iter().any(|api| route.starts_with(api)) {
             let (method, route) = (method.as_str().to_owned(), route.clone());
             let principal = response.extensions().get::<Principal>();
             let call = ApiCall {

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::HttpLimits;
 use super::connection::{self, TOO_MANY};
@@ -90,6 +91,8 @@ impl HttpServer {
         let Self { listener, router, limits, handle, ended } = self;
         let mut report = HttpReport::default();
         let mut tasks = JoinSet::new();
+        // Requests of HTTP/2 connections; each ends with its connection.
+        let streams = TaskTracker::new();
         let mut troubled = false;
         loop {
             tokio::select! {
@@ -112,6 +115,7 @@ impl HttpServer {
                             peer,
                             router.clone(),
                             Arc::clone(&limits),
+                            streams.clone(),
                             handle.closing.clone(),
                         ));
                     }
@@ -125,6 +129,8 @@ impl HttpServer {
         }
         drop(listener);
         finish(&mut tasks, handle.deadline.subscribe(), &mut report).await;
+        streams.close();
+        streams.wait().await;
         ended.send_replace(true);
         report
     }

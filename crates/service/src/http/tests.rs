@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,6 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::*;
 
 mod bodies;
+mod http2;
 
 /// Longer than anything here takes, so that only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(20);
