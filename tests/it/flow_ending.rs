@@ -9,6 +9,7 @@ crate::facts! {
     a_client_close_is_a_client_close,
     a_deleted_sandbox_closes_its_sessions_with_1001,
     an_expired_sandbox_closes_its_sessions_with_1001,
+    an_expired_sandbox_answers_what_was_asked_before_it_closes,
     a_browser_closed_by_its_client_says_so,
     every_session_counts_its_messages,
 }
@@ -116,5 +117,30 @@ fn every_session_counts_its_messages() -> Outcome {
     must!(data["messages_to_client"] == 25, "{data}");
     must!(data["message_count"] == 50, "{data}");
     must!(data["telemetry_dropped"] == 0 && data["telemetry_excluded"] == 0, "{data}");
+    Ok(())
+}
+
+fn an_expired_sandbox_answers_what_was_asked_before_it_closes() -> Outcome {
+    let mut daemon = daemon().env("LOCKKEEPER_TTL_GRACE", "20s").start()?;
+    let sandbox = daemon.create(&json!({ "ttl": "1s" }))?;
+    let events = daemon.events()?;
+    let mut cdp = Cdp::open(sandbox["ws_url"].as_str().unwrap_or_default())?;
+    let made = cdp.command("Target.createTarget", &json!({ "url": "about:blank" }))?;
+    let ws = sandbox["ws_url"].as_str().unwrap_or_default();
+    let (base, _) = ws.split_once("/devtools/").ok_or(format!("{ws} has no DevTools path"))?;
+    let target = made["targetId"].as_str().unwrap_or_default();
+    let mut page = Cdp::open(&format!("{base}/devtools/page/{target}"))?;
+    events.wait_for("stopping", SOON, |e| e["type"] == "sandbox_stopping")?;
+    // Its time is over; the command that takes two seconds more is answered all the same.
+    let slow = "new Promise(done => setTimeout(() => done(7), 2000))";
+    let asked = json!({ "expression": slow, "awaitPromise": true });
+    let answer = page.command("Runtime.evaluate", &asked)?;
+    must!(answer["result"]["value"] == 7, "{answer}");
+    let end = page.wait_end(SOON)?;
+    must!(end == Ended::Close(1001, "sandbox expired".into()), "the page saw {end:?}");
+    for end in events.wait_count("cdp_disconnect", 2, SOON)? {
+        let words = (&end["data"]["detail"], &end["data"]["quiet_end"]);
+        must!(words == (&json!("ttl_expired"), &json!("quiet")), "{end}");
+    }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lockkeeper_tests::{Cdp, Outcome, daemon, gateway, must};
+use lockkeeper_tests::{Cdp, Ended, Outcome, daemon, gateway, must};
 use serde_json::{Value, json};
 use testkit::daemon::Daemon;
 
@@ -12,6 +12,7 @@ crate::facts! {
     every_route_needs_its_scope,
     a_browser_is_driven_with_the_scope_of_sandboxes_and_the_end_names_whose_call_it_was,
     a_changed_file_of_tokens_takes_effect_and_a_bad_one_does_not,
+    a_withdrawn_token_ends_its_sessions_and_no_others,
     a_bad_file_of_tokens_stops_the_start,
     a_project_is_open_to_its_tokens_only,
 }
@@ -221,5 +222,32 @@ fn a_project_is_open_to_its_tokens_only() -> Outcome {
     }
     let (status, _) = ask(&gateway, "demo", "GET", "/v1/telemetry")?;
     must!(status == 403, "the node's events were shown to a project");
+    Ok(())
+}
+
+fn a_withdrawn_token_ends_its_sessions_and_no_others() -> Outcome {
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let path = dir.path().join("tokens.toml");
+    let (gone, stays) = (("gone", "write", "sandbox"), ("stays", "write", "sandbox"));
+    let file = write(&path, &tokens(&[gone, stays]))?;
+    let mut daemon =
+        daemon().env("LOCKKEEPER_TOKEN", ROOT).env("LOCKKEEPER_TOKENS_FILE", file).start()?;
+    let sandbox = daemon.create(&json!({}))?;
+    let events = daemon.events()?;
+    let ws = sandbox["ws_url"].as_str().unwrap_or_default();
+    let mut withdrawn = Cdp::open(&format!("{ws}?token=token-of-gone"))?;
+    let mut kept = Cdp::open(&format!("{ws}?token=token-of-stays"))?;
+    let mut root = Cdp::open(&format!("{ws}?token={ROOT}"))?;
+    write(&path, &tokens(&[stays]))?;
+    let end = withdrawn.wait_end(LIMIT)?;
+    must!(end == Ended::Close(1008, "access revoked".into()), "it saw {end:?}");
+    let ended = |event: &Value| event["type"] == "cdp_disconnect";
+    let end = events.wait_for("its end", LIMIT, ended)?;
+    let words = (&end["data"]["reason"], &end["data"]["detail"]);
+    must!(words == (&json!("context_cancelled"), &json!("auth_revoked")), "{end}");
+    for cdp in [&mut kept, &mut root] {
+        cdp.command("Browser.getVersion", &json!({}))?;
+    }
+    must!(events.of("cdp_disconnect").len() == 1, "{:?}", events.of("cdp_disconnect"));
     Ok(())
 }

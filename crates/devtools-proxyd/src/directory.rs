@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use devtoolsproxy::{
-    Authorize, BoxFuture, Denied, Directory, LookupError, QuickOptions, QuickRefused, Target,
+    Admitted, Authorize, BoxFuture, Denied, Directory, LookupError, QuickOptions, QuickRefused,
+    Target,
 };
 use http::StatusCode;
 use http::request::Parts;
@@ -45,9 +46,9 @@ impl Directory for OneBrowser {
 pub(crate) struct Guard(pub(crate) Access);
 
 impl Authorize for Guard {
-    fn authorize(&self, parts: &Parts, peer: Option<SocketAddr>) -> Result<(), Denied> {
+    fn authorize(&self, parts: &Parts, peer: Option<SocketAddr>) -> Result<Admitted, Denied> {
         let denied = match self.0.check(parts, peer, &Need::DEVTOOLS) {
-            Ok(_) => return Ok(()),
+            Ok(principal) => return Ok(Admitted { until: principal.withdrawal() }),
             Err(denied) => denied,
         };
         let text = Cow::Owned(denied.to_string());

@@ -144,7 +144,15 @@ pub trait Authorize: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Denied`] with a text that is safe to show: no token, no Host of the request.
-    fn authorize(&self, parts: &Parts, peer: Option<SocketAddr>) -> Result<(), Denied>;
+    fn authorize(&self, parts: &Parts, peer: Option<SocketAddr>) -> Result<Admitted, Denied>;
+}
+
+/// That a request may come in, and for how long.
+#[derive(Clone, Debug, Default)]
+pub struct Admitted {
+    /// Cancelled when whoever sent it may no longer: its session ends as
+    /// [`ContextDetail::AuthRevoked`] then. `None` if that cannot happen.
+    pub until: Option<CancellationToken>,
 }
 
 /// Why a request may not come in.

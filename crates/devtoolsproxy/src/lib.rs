@@ -30,7 +30,8 @@ mod stops;
 pub mod verdict;
 
 pub use directory::{
-    Authorize, BoxFuture, Denied, Directory, LookupError, QuickOptions, QuickRefused, Target,
+    Admitted, Authorize, BoxFuture, Denied, Directory, LookupError, QuickOptions, QuickRefused,
+    Target,
 };
 pub use edge::{Edge, EdgeReport, OverTls};
 pub use registry::SessionInfo;

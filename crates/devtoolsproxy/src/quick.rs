@@ -27,7 +27,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let edge = Arc::clone(&self.edge);
         let (id, lifecycle) = (Arc::clone(&self.target.id), Arc::clone(&self.target.lifecycle_id));
-        let mut stops = Stops::new(self.target.stop.clone(), self.edge.stop.subscribe());
+        let mut stops = Stops::new(self.target.stop.clone(), self.edge.stop.subscribe(), None);
         self.edge.tasks.spawn(async move {
             let linger = edge.settings.quick_linger;
             if !linger.is_zero() {

@@ -120,7 +120,8 @@ fn quiet_end(relay: &RelayReport, judged: &Judged) -> Option<QuietEnd> {
         wsproxy::QuietEnd::Quiet => Some(QuietEnd::Quiet),
         wsproxy::QuietEnd::Deadline => Some(QuietEnd::Deadline),
         wsproxy::QuietEnd::Overruled => {
-            (judged.verdict.detail == Detail::NodeDrain).then_some(QuietEnd::Deadline)
+            let by_force = matches!(judged.verdict.detail, Detail::NodeDrain | Detail::TtlExpired);
+            by_force.then_some(QuietEnd::Deadline)
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::dial::{DialLimits, Plan};
-use crate::directory::Target;
+use crate::directory::{Admitted, Target};
 use crate::edge::{Inner, OverTls};
 use crate::entry::Entry;
 use crate::establish::establish;
@@ -59,7 +59,7 @@ async fn answer(
     connection_id: &Arc<str>,
 ) -> Result<Response, Refusal> {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-    edge.authorize.authorize(&parts, peer).map_err(Refusal::Denied)?;
+    let admitted = edge.authorize.authorize(&parts, peer).map_err(Refusal::Denied)?;
     let upgrade = parts.extensions.remove::<OnUpgrade>();
     let host = host(&parts.headers, &parts.uri);
     let address = match route::locate(face, host, parts.uri.path()) {
@@ -67,7 +67,8 @@ async fn answer(
         Located::Quick => {
             let asks = route::wants_websocket(&parts.headers);
             Route::of(&parts.method, "/", None, asks).map_err(Refusal::Route)?;
-            let knock = Knock::of(&parts, peer, upgrade, Addressing::Quick, Endpoint::Browser)?;
+            let knock =
+                Knock::of(&parts, peer, upgrade, Addressing::Quick, Endpoint::Browser, admitted)?;
             return quick::connect(edge, knock, parts.uri.query(), connection_id).await;
         }
         Located::Sandbox(address) => address,
@@ -91,11 +92,11 @@ async fn answer(
             };
             let token = route::query_token(address.rest, parts.uri.query());
             let external = External::of(seen, &parts.headers, &address, token);
-            let stops = Stops::new(target.stop.clone(), edge.stop.subscribe());
+            let stops = Stops::new(target.stop.clone(), edge.stop.subscribe(), admitted.until);
             return json::answer(&edge.settings, &target, &ask, &external, stops).await;
         }
     };
-    let knock = Knock::of(&parts, peer, upgrade, address.form, endpoint)?;
+    let knock = Knock::of(&parts, peer, upgrade, address.form, endpoint, admitted)?;
     let target = edge.directory.lookup(address.sandbox).map_err(Refusal::Lookup)?;
     let mut entry = Entry::new(edge.reports.clone(), Arc::clone(connection_id));
     entry.of_sandbox(&target.id);
@@ -113,6 +114,7 @@ pub(crate) struct Knock {
     peer: Option<SocketAddr>,
     user_agent: Option<String>,
     trace: Option<TraceContext>,
+    pub(crate) admitted: Admitted,
 }
 
 impl Knock {
@@ -122,6 +124,7 @@ impl Knock {
         upgrade: Option<OnUpgrade>,
         form: Addressing,
         endpoint: Endpoint,
+        admitted: Admitted,
     ) -> Result<Self, Refusal> {
         let switching = wsproxy::handshake::accept(parts).map_err(Refusal::BadHandshake)?;
         // A server that cannot upgrade gives none, as for HTTP/1.0.
@@ -137,6 +140,7 @@ impl Knock {
             peer,
             user_agent: user_agent.map(str::to_owned),
             trace: TraceContext::of(&parts.headers),
+            admitted,
         })
     }
 }
@@ -167,7 +171,8 @@ pub(crate) async fn admit(
     connection_id: &Arc<str>,
 ) -> Result<Response, Refusal> {
     let Visit { target, limits, lease } = visit;
-    let mut stops = Stops::new(target.stop.clone(), edge.stop.subscribe());
+    let until = knock.admitted.until;
+    let mut stops = Stops::new(target.stop.clone(), edge.stop.subscribe(), until);
     let reached = async {
         let now = Instant::now().into_std();
         let place = edge.registry.take(&target.id, connection_id, now)?;

@@ -152,11 +152,18 @@ impl Session {
         loop {
             let state = self.changes.current();
             if let Some(detail) = self.stops.current() {
-                stopper.stop(wsproxy::Stop {
-                    side: StopSide::Context,
-                    mode: mode(detail),
-                    by: detail.as_str(),
-                });
+                let order = |mode| {
+                    let (side, by) = (StopSide::Context, detail.as_str());
+                    stopper.stop(wsproxy::Stop { side, mode, by });
+                };
+                let grace = self.edge.settings.ttl_grace;
+                if detail == ContextDetail::TtlExpired && !grace.is_zero() {
+                    let deadline = tokio::time::Instant::now() + grace;
+                    order(StopMode::Quiet { deadline: deadline.into_std() });
+                    // Whoever ends everything does not wait for one quiet moment.
+                    self.stops.edge_stops().await;
+                }
+                order(mode(detail));
                 return std::future::pending().await;
             }
             if state.is_ready() && state.generation > self.generation {

@@ -30,6 +30,10 @@ pub struct EdgeSettings {
     pub create_wait: Duration,
     /// How long a quick-connect sandbox stays after its socket ended.
     pub quick_linger: Duration,
+    /// How long the sessions of a sandbox whose time to live is over may look for a quiet moment
+    /// before they are closed. Zero closes them at once. Whoever ends the sandbox has to keep its
+    /// browser for as long.
+    pub ttl_grace: Duration,
     /// Limits and timers of every relay.
     pub relay: wsproxy::Limits,
     /// Buffer memory of all relays together, in bytes.
@@ -57,6 +61,7 @@ impl Default for EdgeSettings {
             sessions_total: 4096,
             create_wait: Duration::from_secs(60),
             quick_linger: Duration::ZERO,
+            ttl_grace: Duration::ZERO,
             relay: wsproxy::Limits::default(),
             relay_memory: 256 << 20,
             use_1014: false,

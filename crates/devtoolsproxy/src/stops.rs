@@ -1,8 +1,10 @@
-//! Why a session must end, from the two that may say so: the owner of its sandbox, and the owner
-//! of the edge. The first that is seen stays; a later one changes nothing.
+//! Why a session must end, from the three that may say so: the owner of its sandbox, the owner of
+//! the edge, and whoever let its client in. The first that is seen stays; a later one changes
+//! nothing.
 
 use telemetry::words::ContextDetail;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) type Stop = watch::Receiver<Option<ContextDetail>>;
 
@@ -10,19 +12,23 @@ pub(crate) type Stop = watch::Receiver<Option<ContextDetail>>;
 pub(crate) struct Stops {
     sandbox: Stop,
     edge: Stop,
+    admitted: Option<CancellationToken>,
     pinned: Option<ContextDetail>,
 }
 
 impl Stops {
-    pub(crate) fn new(sandbox: Stop, edge: Stop) -> Self {
-        Self { sandbox, edge, pinned: None }
+    /// `admitted` is cancelled when the client's right to be here ends.
+    pub(crate) fn new(sandbox: Stop, edge: Stop, admitted: Option<CancellationToken>) -> Self {
+        Self { sandbox, edge, admitted, pinned: None }
     }
 
     /// Why the session must end, if it must by now.
     pub(crate) fn current(&mut self) -> Option<ContextDetail> {
         if self.pinned.is_none() {
             let sandbox = *self.sandbox.borrow();
-            self.pinned = sandbox.or_else(|| *self.edge.borrow());
+            let revoked = self.admitted.as_ref().is_some_and(CancellationToken::is_cancelled);
+            let revoked = revoked.then_some(ContextDetail::AuthRevoked);
+            self.pinned = sandbox.or_else(|| *self.edge.borrow()).or(revoked);
         }
         self.pinned
     }
@@ -46,8 +52,24 @@ impl Stops {
                 biased;
                 () = set(&mut self.sandbox) => {}
                 () = set(&mut self.edge) => {}
+                () = revoked(self.admitted.as_ref()) => {}
             }
         }
+    }
+
+    /// Waits until the edge is stopped, whatever else has been said.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub(crate) async fn edge_stops(&mut self) {
+        set(&mut self.edge).await;
+    }
+}
+
+async fn revoked(admitted: Option<&CancellationToken>) {
+    match admitted {
+        Some(admitted) => admitted.cancelled().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -65,7 +87,7 @@ mod tests {
     async fn the_first_word_stays_and_silence_is_none() {
         let (sandbox, sandbox_rx) = watch::channel(None);
         let (edge, edge_rx) = watch::channel(None);
-        let mut stops = Stops::new(sandbox_rx, edge_rx);
+        let mut stops = Stops::new(sandbox_rx, edge_rx, None);
         assert_eq!(stops.current(), None);
         drop(sandbox);
         let waiting = stops.clone();

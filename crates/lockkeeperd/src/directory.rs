@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use devtoolsproxy::{
-    Authorize, BoxFuture, Denied, Directory, LookupError, QuickOptions, QuickRefused, Target,
+    Admitted, Authorize, BoxFuture, Denied, Directory, LookupError, QuickOptions, QuickRefused,
+    Target,
 };
 use http::StatusCode;
 use http::request::Parts;
@@ -145,11 +146,15 @@ pub(crate) struct Guard {
 }
 
 impl Authorize for Guard {
-    fn authorize(&self, parts: &Parts, peer: Option<std::net::SocketAddr>) -> Result<(), Denied> {
+    fn authorize(
+        &self,
+        parts: &Parts,
+        peer: Option<std::net::SocketAddr>,
+    ) -> Result<Admitted, Denied> {
         let named = self.subdomains_of.as_ref().and_then(|parent| parent.with_key_as_token(parts));
         let denied = match self.access.check(named.as_ref().unwrap_or(parts), peer, &Need::DEVTOOLS)
         {
-            Ok(_) => return Ok(()),
+            Ok(principal) => return Ok(Admitted { until: principal.withdrawal() }),
             Err(denied) => denied,
         };
         let text = Cow::Owned(denied.to_string());

@@ -231,6 +231,7 @@ fn edge(
         ..EdgeSettings::default()
     };
     settings.relay.quiet_for = settings::quiet_for(values);
+    settings.ttl_grace = settings::ttl_grace(values);
     Edge::new(
         Arc::new(Sandboxes(orchestrator.clone())),
         Arc::new(Guard { access: guard, subdomains_of: settings::subdomains_of(values) }),

@@ -122,6 +122,14 @@ static CDP_DRAIN: Key<String> = Key::new(
      none left.",
 )
 .choices(&["wait", "quiet"]);
+static TTL_GRACE: Key<Duration> = Key::new(
+    "TTL_GRACE",
+    "0",
+    "How long the sessions of a sandbox whose time is over may look for a moment without an \
+     unanswered command before they are closed with 1001.",
+)
+.range("100ms", "10m")
+.zero("closes them at once");
 static CRASH_MAX: Key<u64> =
     Key::new("CRASH_MAX", "5", "Crashes within CRASH_WINDOW that end a sandbox.")
         .range("1", "1000");
@@ -199,8 +207,13 @@ pub(crate) fn table() -> Table {
         )
         .group("Addresses of sandboxes", [SANDBOX_PORTS.setting(), SUBDOMAINS_OF.setting()])
         .group(
-            "Sessions in a drain",
-            [CDP_DRAIN.setting(), CDP_DRAIN_AFTER.setting(), CDP_QUIET.setting()],
+            "Sessions at the end of their sandbox",
+            [
+                CDP_DRAIN.setting(),
+                CDP_DRAIN_AFTER.setting(),
+                CDP_QUIET.setting(),
+                TTL_GRACE.setting(),
+            ],
         )
         .section("templates", templates::REASON)
         .rule([DEFAULT_TTL.setting(), MAX_TTL.setting()], ttl_fits)
@@ -274,6 +287,11 @@ pub(crate) fn quiet_after(values: &Values) -> Option<Duration> {
     (values.get(&CDP_DRAIN) == "quiet").then(|| values.get(&CDP_DRAIN_AFTER))
 }
 
+/// How long a sandbox whose time is over waits for quiet moments of its sessions.
+pub(crate) fn ttl_grace(values: &Values) -> Duration {
+    values.get(&TTL_GRACE)
+}
+
 /// How long nothing may pass for a moment to be quiet.
 pub(crate) fn quiet_for(values: &Values) -> Duration {
     values.get(&CDP_QUIET)
@@ -323,6 +341,7 @@ pub(crate) fn orchestrator(values: &Values, node_id: &str) -> Config {
         allow_no_sandbox: values.get(&ALLOW_NO_SANDBOX),
         min_free_disk: values.get(&MIN_FREE_DISK).0,
         templates: templates(values),
+        ttl_grace: values.get(&TTL_GRACE),
         body_limit: values.get(&BODY_LIMIT).as_usize(),
         ..Config::default()
     }

@@ -58,6 +58,9 @@ pub struct Config {
     pub body_limit: usize,
     /// How long the sessions of an ending sandbox may take to close before its browser is stopped.
     pub session_grace: Duration,
+    /// How much longer those of a sandbox whose time to live is over may take, because they look for
+    /// a quiet moment.
+    pub ttl_grace: Duration,
     /// How long a cancelled start is waited for before its instance is stopped from outside.
     pub cancel_grace: Duration,
     /// What a create may name; `default` is always there.
@@ -93,6 +96,7 @@ impl Default for Config {
             min_free_disk: 1 << 30,
             body_limit: 1 << 20,
             session_grace: Duration::from_secs(4),
+            ttl_grace: Duration::ZERO,
             cancel_grace: Duration::from_secs(5),
             templates: BTreeMap::new(),
         }

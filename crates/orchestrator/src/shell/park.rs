@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use draingate::OwnedPass;
 use futures_util::FutureExt;
@@ -40,7 +41,7 @@ impl Life {
 
     async fn save_and(&mut self, mut starting: Starting, job: Option<&Job>) -> Starting {
         self.handles.step(LifeStep::Sessions);
-        self.close_sessions().await;
+        self.close_sessions(Duration::ZERO).await;
         self.apply(&Event::ClosingBrowser);
         if !closing(&self.state()) {
             return starting;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use telemetry::fields;
+use telemetry::words::StopReason;
 use upstream::{Cause, Fact};
 
 use super::force::ForceError;
@@ -73,7 +74,11 @@ impl Life {
         }
         self.drop_job();
         self.handles.step(LifeStep::Sessions);
-        self.close_sessions().await;
+        let more = match stop.reason {
+            StopReason::Ttl => self.shared.config.ttl_grace,
+            _ => Duration::ZERO,
+        };
+        self.close_sessions(more).await;
         self.handles.step(LifeStep::Stop);
         let began = now().instant;
         let errors = self.clean_up(starting, stop_how(stop.reason), Profile::Forget).await;
@@ -145,10 +150,10 @@ impl Life {
         }
     }
 
-    /// Gives the sessions their time, while the browser still serves them.
-    pub(super) async fn close_sessions(&mut self) {
+    /// Gives the sessions their time and some more, while the browser still serves them.
+    pub(super) async fn close_sessions(&mut self, more: Duration) {
         let gate = self.handles.gate.clone();
-        let grace = tokio::time::sleep(self.shared.config.session_grace);
+        let grace = tokio::time::sleep(self.shared.config.session_grace + more);
         let late = tokio::select! {
             closed = gate.drained_or(grace) => closed.is_err(),
             never = self.pump() => match never {},

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use subtle::ConditionallySelectable;
+use tokio_util::sync::CancellationToken;
 use toml::{Table, Value};
 
 use super::scope::{Level, Need, Scopes};
@@ -17,10 +18,12 @@ const RESERVED: [&str; 2] = ["token", Principal::LOCAL];
 const KEYS: [&str; 3] = ["token", "read", "write"];
 
 /// Who sent a request, and what they may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Principal {
     name: Arc<str>,
     scopes: Arc<Scopes>,
+    /// Cancelled when its token is taken out of the file; none for who is not in one.
+    withdrawn: Option<CancellationToken>,
 }
 
 impl Principal {
@@ -29,13 +32,19 @@ impl Principal {
 
     /// Somebody who may do everything.
     pub(super) fn of_all(name: &str) -> Self {
-        Self { name: name.into(), scopes: Arc::new(Scopes::All) }
+        Self { name: name.into(), scopes: Arc::new(Scopes::All), withdrawn: None }
     }
 
     /// Its name in the file of tokens; `token` for the one of `TOKEN`, and [`Principal::LOCAL`] where
     /// no token is needed.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Cancelled when its token is withdrawn, or may do less than before; what it began is to end
+    /// then. `None` for who is in no file.
+    pub fn withdrawal(&self) -> Option<CancellationToken> {
+        self.withdrawn.clone()
     }
 
     /// Whether it may do this.
@@ -85,6 +94,20 @@ impl Principals {
     pub(super) fn with_all(mut self, token: &str, name: &str) -> Self {
         self.0.push((TokenHash::of(token), Principal::of_all(name)));
         self
+    }
+
+    /// Takes the place of what was known before: who is still here and may do as much goes on, and
+    /// the others are told that it is over.
+    pub(super) fn replace(&mut self, before: &Self) {
+        for (hash, old) in &before.0 {
+            let still = self.0.iter_mut().find(|(new, _)| bool::from(new.ct_eq(hash)));
+            match still {
+                Some((_, new)) if new.scopes.cover(&old.scopes) => {
+                    new.withdrawn.clone_from(&old.withdrawn);
+                }
+                Some(_) | None => old.withdrawn.iter().for_each(CancellationToken::cancel),
+            }
+        }
     }
 
     /// How many there are.
@@ -152,7 +175,11 @@ impl Principals {
                     other.name()
                 ));
             }
-            let principal = Principal { name: name.as_str().into(), scopes: Arc::new(scopes) };
+            let principal = Principal {
+                name: name.as_str().into(),
+                scopes: Arc::new(scopes),
+                withdrawn: Some(CancellationToken::new()),
+            };
             self.0.push((TokenHash::of(token.expose()), principal));
         }
     }

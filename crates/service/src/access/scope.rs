@@ -109,6 +109,20 @@ impl Scopes {
         realms.get(realm).copied().max(everywhere) >= Some(*level)
     }
 
+    /// Whether they are at least as much as others.
+    pub fn cover(&self, others: &Self) -> bool {
+        match (self, others) {
+            (Self::All, _) => true,
+            (Self::Some { .. }, Self::All) => false,
+            (Self::Some { projects: mine, .. }, Self::Some { realms, projects }) => {
+                mine >= projects
+                    && realms
+                        .iter()
+                        .all(|(realm, level)| self.allow(&Need::Scope(realm.clone(), *level)))
+            }
+        }
+    }
+
     /// Adds one as it is written: `node`, `sandbox`, `project:NAME`, or `project:*` for every project.
     ///
     /// # Errors

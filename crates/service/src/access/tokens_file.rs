@@ -44,8 +44,10 @@ impl Reload for TokensFile {
     }
 
     fn reload(&self) -> Result<(), String> {
-        let principals = Arc::new(read(&self.path)?);
-        *self.principals.write().unwrap_or_else(PoisonError::into_inner) = principals;
+        let mut principals = read(&self.path)?;
+        let mut current = self.principals.write().unwrap_or_else(PoisonError::into_inner);
+        principals.replace(&current);
+        *current = Arc::new(principals);
         Ok(())
     }
 }

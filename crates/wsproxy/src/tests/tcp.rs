@@ -4,11 +4,14 @@ use super::rig::{Peer, play};
 use crate::limits::{Limits, TcpTimers};
 use crate::pool::Budget;
 use crate::relay::Relay;
+use crate::stop::{Stop, StopMode, StopSide, stop_channel};
 use crate::testing::{BINARY, CLOSE, Frame, TEXT};
 use crate::verdict::{Cause, Detail, Vanished};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 type Tcp = Relay<TcpStream, TcpStream>;
 
@@ -128,4 +131,53 @@ async fn a_live_client_that_does_not_read_stalls_and_has_not_vanished() {
     drop((client, browser));
     let report = ending.close(std::future::ready(None)).await;
     assert!(report.client_mid_frame);
+}
+
+/// A stop has its bound also where the order cannot be written, because the peer reads nothing.
+#[tokio::test]
+async fn a_stop_ends_a_session_whose_peer_reads_nothing_within_its_bound() {
+    let quiet = || {
+        let deadline = Instant::now() + Duration::from_millis(300);
+        StopMode::Quiet { deadline: deadline.into_std() }
+    };
+    for (to_client, mode) in [
+        (true, StopMode::Soft),
+        (true, StopMode::Hard),
+        (true, quiet()),
+        (false, StopMode::Soft),
+        (false, StopMode::Hard),
+        (false, quiet()),
+    ] {
+        let limits = Limits { close_grace: Duration::from_millis(500), ..Limits::default() };
+        let (relay, client, browser) = rig(limits).await;
+        let (stopper, token) = stop_channel();
+        let budget = Budget::new(1 << 30);
+        let relay = relay.with_stop(token).with_budget(budget.clone());
+        let stalls = async {
+            // More than the sockets hold, so that the relay is inside a write from some point on.
+            let (mut sender, reader, frame) = match to_client {
+                true => (browser, client, Frame::browser(BINARY, vec![1; 24 << 20])),
+                false => (client, browser, Frame::client(BINARY, vec![1; 24 << 20])),
+            };
+            let bytes = frame.bytes();
+            let sending = sender.send_bytes(&bytes);
+            let stuck = tokio::time::timeout(Duration::from_secs(1), sending).await;
+            assert!(stuck.is_err(), "24 MiB fit into the sockets");
+            stopper.stop(Stop { side: StopSide::Context, mode, by: "drain" });
+            (sender, reader)
+        };
+        let bounded = tokio::time::timeout(Duration::from_secs(20), play(relay, stalls));
+        let (terminal, report, (sender, mut reader)) = bounded.await.expect("it hangs");
+        assert_eq!(terminal.detail, Detail::Stopped { by: "drain" }, "{mode:?}");
+        // The grace, a second for the rest, and what a busy machine takes.
+        assert!(report.teardown < Duration::from_secs(5), "{mode:?}: {:?}", report.teardown);
+        assert_eq!(report.client_mid_frame, to_client, "the frame to it was never finished");
+        assert_eq!(budget.used(), 0, "buffers were kept");
+        // Both sockets are closed: what the kernel still holds is read, and then there is no more.
+        drop(sender);
+        let mut rest = Vec::new();
+        let end = reader.io.read_to_end(&mut rest);
+        let ended = tokio::time::timeout(Duration::from_secs(20), end).await;
+        assert!(ended.is_ok(), "the socket stayed open");
+    }
 }

@@ -1,4 +1,4 @@
-//! A drain that ends each session at its first quiet moment.
+//! Drains and times to live that end each session at its first quiet moment.
 
 use super::*;
 
@@ -80,4 +80,54 @@ async fn an_end_that_comes_before_the_quiet_moment_keeps_its_own_reason() {
     let details: Vec<_> = ends.iter().map(|end| end["detail"].as_str().unwrap()).collect();
     assert_eq!(details, ["client_closed", "sandbox_deleted", "browser_crashed"]);
     assert!(ends.iter().all(|end| end.get("quiet_end").is_none()), "{ends:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_of_its_time_a_session_gets_its_answer_within_the_grace() {
+    let stage = Stage::with_ttl_grace(10 * SECOND);
+    let (mut idle, mut busy, mut late) =
+        (stage.session(true), stage.session(true), stage.session(true));
+    for bench in [&mut busy, &mut late] {
+        bench.settle().await;
+        bench.asks(ASKED).await;
+        bench.is_asked(ASKED).await;
+    }
+    for bench in [&idle, &busy, &late] {
+        bench.stop.send_replace(Some(ContextDetail::TtlExpired));
+    }
+    for bench in [&mut busy, &mut late] {
+        // What was asked before the end was known is not watched; this is.
+        bench.settle().await;
+        bench.asks(ASKED).await;
+        bench.is_asked(ASKED).await;
+    }
+    assert_eq!(idle.told().await, (1001, 250 * MS));
+    tokio::time::sleep_until(busy.began + 3 * SECOND).await;
+    busy.answers(ANSWERED).await;
+    assert_eq!(busy.told().await, (1001, 3 * SECOND + 250 * MS));
+    assert_eq!(late.told().await, (1001, 10 * SECOND));
+    for bench in [idle, busy, late] {
+        bench.ended().await;
+    }
+    let ends = stage.ends().await;
+    let words: Vec<_> = ends.iter().map(|end| [&end["detail"], &end["quiet_end"]]).collect();
+    assert_eq!(words[..2], [["ttl_expired", "quiet"], ["ttl_expired", "quiet"]]);
+    assert_eq!(words[2], ["ttl_expired", "deadline"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_ends_everything_does_not_wait_for_the_grace_of_a_time_to_live() {
+    let stage = Stage::with_ttl_grace(60 * SECOND);
+    let mut busy = stage.session(true);
+    busy.settle().await;
+    busy.stop.send_replace(Some(ContextDetail::TtlExpired));
+    busy.settle().await;
+    busy.asks(ASKED).await;
+    busy.is_asked(ASKED).await;
+    tokio::time::sleep_until(busy.began + 5 * SECOND).await;
+    stage.edge.stop_all(ContextDetail::ForcedStop);
+    assert_eq!(busy.told().await, (1001, 5 * SECOND));
+    busy.ended().await;
+    let end = stage.ends().await.remove(0);
+    assert_eq!([&end["detail"], &end["quiet_end"]], ["ttl_expired", "deadline"]);
 }

@@ -20,7 +20,7 @@ use upstream::{Answer, Cause, Fact, Probe, Publisher, WsUrl};
 
 use super::super::*;
 use crate::directory::{
-    Authorize, BoxFuture, Denied, Directory, LookupError, QuickOptions, QuickRefused,
+    Admitted, Authorize, BoxFuture, Denied, Directory, LookupError, QuickOptions, QuickRefused,
 };
 use crate::edge::Edge;
 use crate::settings::EdgeSettings;
@@ -48,8 +48,12 @@ impl Directory for Nobody {
 }
 
 impl Authorize for Nobody {
-    fn authorize(&self, _: &http::request::Parts, _: Option<SocketAddr>) -> Result<(), Denied> {
-        Ok(())
+    fn authorize(
+        &self,
+        _: &http::request::Parts,
+        _: Option<SocketAddr>,
+    ) -> Result<Admitted, Denied> {
+        Ok(Admitted::default())
     }
 }
 
@@ -119,6 +123,10 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn new() -> Self {
+        Self::with_ttl_grace(Duration::ZERO)
+    }
+
+    pub(crate) fn with_ttl_grace(ttl_grace: Duration) -> Self {
         let name = LogName::new("events").unwrap();
         let log = MemoryStore::default()
             .open(&name, LogOptions::default())
@@ -128,7 +136,7 @@ impl Stage {
         let metrics = TelemetryMetrics::register(&mut registry(), "memory");
         let (telemetry, owner) = Telemetry::start(Settings::new("node"), Arc::clone(&log), metrics);
         let nobody = Arc::new(Nobody);
-        let mut settings = EdgeSettings::default();
+        let mut settings = EdgeSettings { ttl_grace, ..EdgeSettings::default() };
         // Small messages only, and thousands of sessions.
         settings.relay.buffer = 32 << 10;
         let edge = Edge::new(Arc::clone(&nobody) as _, nobody, telemetry, settings);
@@ -161,7 +169,7 @@ impl Stage {
             endpoint: Endpoint::Browser,
             target,
             changes,
-            stops: Stops::new(stop_rx, self.edge.inner().stop.subscribe()),
+            stops: Stops::new(stop_rx, self.edge.inner().stop.subscribe(), None),
         };
         let record = session.open(CdpConnect {
             connection_id: connection_id.into(),

@@ -9,8 +9,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use devtoolsproxy::{
-    Authorize, BoxFuture, Denied, Directory, Edge, EdgeSettings, LookupError, QuickOptions,
-    QuickRefused, Target,
+    Admitted, Authorize, BoxFuture, Denied, Directory, Edge, EdgeSettings, LookupError,
+    QuickOptions, QuickRefused, Target,
 };
 use draingate::Keeper;
 use http::request::Parts;
@@ -142,10 +142,10 @@ impl Directory for Sandboxes {
 struct ByHeader;
 
 impl Authorize for ByHeader {
-    fn authorize(&self, parts: &Parts, peer: Option<SocketAddr>) -> Result<(), Denied> {
+    fn authorize(&self, parts: &Parts, peer: Option<SocketAddr>) -> Result<Admitted, Denied> {
         assert!(peer.is_some_and(|peer| peer.ip().is_loopback()), "the peer is handed over");
         match parts.headers.get("x-denied").and_then(|value| value.to_str().ok()) {
-            None => Ok(()),
+            None => Ok(Admitted::default()),
             Some("host") => Err(Denied::BadHost("send one Host".into())),
             Some("token") => Err(Denied::Token("a token is required".into())),
             Some(_) => Err(Denied::Forbidden("this origin is refused".into())),

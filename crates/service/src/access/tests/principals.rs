@@ -26,8 +26,8 @@ fn a_file_names_principals_and_what_they_may() {
     assert!(ci.may(&Need::DEVTOOLS));
     assert!(!ci.may(&Need::Scope(Realm::Node, Level::Write)));
     assert_eq!(known.find("demo-token").map(Principal::name), Some("demo"));
-    assert_eq!(known.find("ci-toke"), None);
-    assert_eq!(known.find(""), None);
+    assert!(known.find("ci-toke").is_none());
+    assert!(known.find("").is_none());
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_bad_file_leaves_the_tokens_before_it_in_force() {
     assert_eq!(file.find("ci-token").map(|who| who.name().to_owned()), Some("ci".to_owned()));
     fs::write(&path, FILE.replace("ci-token", "new-token")).expect("written");
     file.reload().expect("a good file");
-    assert_eq!(file.find("ci-token"), None);
+    assert!(file.find("ci-token").is_none());
     assert!(file.find("new-token").is_some());
 }
 
@@ -121,5 +121,25 @@ fn a_token_without_the_scope_is_told_apart_from_a_wrong_one() {
     assert!(missing.to_string().contains("the scope node for writing"), "{missing}");
     assert_eq!(check("ci-toke", &node), Err(AccessDenied::TokenInvalid));
     let nobody = request("/", &[("host", "localhost")]);
-    assert_eq!(access.check(&nobody, None, &node), Err(AccessDenied::TokenRequired));
+    assert_eq!(access.check(&nobody, None, &node).err(), Some(AccessDenied::TokenRequired));
+}
+
+#[test]
+fn who_may_do_less_is_told_and_who_may_do_as_much_goes_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("tokens.toml");
+    let rewritten = |from: &str, to: &str| {
+        fs::write(&path, FILE).expect("written");
+        let file = TokensFile::open(path.clone()).expect("a good file");
+        let withdrawal = |token| file.find(token).and_then(|who| who.withdrawal());
+        let before = ["ci-token", "demo-token"].map(|token| withdrawal(token).expect("known"));
+        fs::write(&path, FILE.replace(from, to)).expect("written");
+        file.reload().expect("a good file");
+        before.map(|withdrawal| withdrawal.is_cancelled())
+    };
+    assert_eq!(rewritten("[tokens.ci]", "[tokens.other]"), [false, false], "another name");
+    assert_eq!(rewritten("\"sandbox\"", "\"sandbox\", \"project:a\""), [false, false], "more");
+    assert_eq!(rewritten("write = [\"sandbox\"]", "write = []"), [true, false], "less");
+    assert_eq!(rewritten("project:demo", "project:*"), [false, false], "more");
+    assert_eq!(rewritten("demo-token", "another"), [false, true], "another token");
 }
