@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -50,7 +50,17 @@ pub(crate) fn evaluate(
     site: &Site,
     script: &str,
 ) -> Result<Value, String> {
-    let path = format!("/sandboxes/{id}/json/new?{}", site.url);
+    evaluate_at(node, id, &site.url, script)
+}
+
+/// Opens the page of an origin and runs a script in it.
+pub(crate) fn evaluate_at(
+    node: &Daemon,
+    id: &str,
+    origin: &str,
+    script: &str,
+) -> Result<Value, String> {
+    let path = format!("/sandboxes/{id}/json/new?{origin}");
     let (status, page) = call(node, "PUT", &path)?;
     must_be(status == 200, format!("no page: {status} {page}"))?;
     let mut cdp = Cdp::open(page["webSocketDebuggerUrl"].as_str().unwrap_or_default())?;
@@ -58,7 +68,7 @@ pub(crate) fn evaluate(
     loop {
         let ready = json!({ "expression": "document.readyState + location.origin" });
         let state = cdp.command("Runtime.evaluate", &ready)?["result"]["value"].clone();
-        if state == format!("complete{}", site.url) {
+        if state == format!("complete{origin}") {
             break;
         }
         must_be(std::time::Instant::now() < until, format!("the page is {state}"))?;
@@ -72,6 +82,7 @@ pub(crate) struct Site {
     url: String,
     address: SocketAddr,
     over: Arc<AtomicBool>,
+    heads: Arc<Mutex<Vec<String>>>,
     server: Option<JoinHandle<()>>,
 }
 
@@ -81,15 +92,20 @@ impl Site {
         let address = listener.local_addr().map_err(|e| e.to_string())?;
         let over = Arc::<AtomicBool>::default();
         let theirs = Arc::clone(&over);
+        let heads = Arc::<Mutex<Vec<String>>>::default();
+        let seen = Arc::clone(&heads);
         let server = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { return };
                 if theirs.load(Ordering::SeqCst) {
                     return;
                 }
+                let seen = Arc::clone(&seen);
                 std::thread::spawn(move || {
                     let mut request = [0; 4096];
-                    let _ = stream.read(&mut request);
+                    let read = stream.read(&mut request).unwrap_or_default();
+                    let head = String::from_utf8_lossy(&request[..read]).into_owned();
+                    seen.lock().expect("no panic under this lock").push(head);
                     let _ = stream.write_all(
                         b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 15\r\n\
                           connection: close\r\n\r\n<!doctype html>",
@@ -97,7 +113,17 @@ impl Site {
                 });
             }
         });
-        Ok(Self { url: format!("http://{address}"), address, over, server: Some(server) })
+        Ok(Self { url: format!("http://{address}"), address, over, heads, server: Some(server) })
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What it was asked so far, each request with its headers.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.heads.lock().expect("no panic under this lock").clone()
     }
 }
 

@@ -33,6 +33,7 @@ mod flow_snapshots;
 mod flow_templates;
 mod flow_tokens;
 mod flow_traces;
+mod flow_words;
 mod login;
 
 use std::process::ExitCode;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
         ("flow_templates", flow_templates::FACTS),
         ("flow_tokens", flow_tokens::FACTS),
         ("flow_traces", flow_traces::FACTS),
+        ("flow_words", flow_words::FACTS),
     ];
     // What a machine may lack; the cause is shown beside the name.
     let conditional: [(&str, Option<&str>, &[Fact]); _] = [

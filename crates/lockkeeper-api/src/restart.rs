@@ -8,7 +8,8 @@ use crate::{Fields, Mistakes};
 /// Body of `POST /v1/sandboxes/{id}/restart-browser`; an empty one restarts the browser as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct RestartRequest {
-    /// Command-line switches in place of those of its create; the template's stay.
+    /// Command-line switches in place of those of its create; the template's stay, and those of a
+    /// viewport, user agent, proxy or extensions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flags: Option<Vec<String>>,
     /// Restart only this incarnation.

@@ -44,6 +44,18 @@ pub struct CreateRequest {
     /// Further command-line switches, each starting with `--`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flags: Option<Vec<String>>,
+    /// What a page sees of a window, such as `1280x720`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub viewport: Option<String>,
+    /// What the browser says it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// Through whom it reaches the network, such as `http://127.0.0.1:3128`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// Folders of unpacked extensions on the node, in place of the template's; `chromium` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<Vec<String>>,
     /// Further environment variables of the browser.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env: Option<BTreeMap<String, String>>,
@@ -85,6 +97,10 @@ impl CreateRequest {
         "snapshot_id",
         "flavour",
         "flags",
+        "viewport",
+        "user_agent",
+        "proxy",
+        "extensions",
         "env",
         "ttl",
         "idle",
@@ -110,6 +126,10 @@ impl CreateRequest {
             snapshot_id: fields.text("snapshot_id"),
             flavour: fields.text("flavour"),
             flags: fields.texts("flags"),
+            viewport: fields.text("viewport"),
+            user_agent: fields.text("user_agent"),
+            proxy: fields.text("proxy"),
+            extensions: fields.texts("extensions"),
             env: fields.text_map("env"),
             ttl: fields.span("ttl"),
             idle: fields.span("idle"),

@@ -127,6 +127,18 @@ pub(crate) struct Create {
     /// A switch for the browser, as --flag=--lang=de; may be repeated.
     #[arg(long = "flag", value_name = "SWITCH", allow_hyphen_values = true)]
     pub(crate) flags: Vec<String>,
+    /// What a page sees of a window, such as 1280x720.
+    #[arg(long, value_name = "WIDTHxHEIGHT")]
+    pub(crate) viewport: Option<String>,
+    /// What the browser says it is.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) user_agent: Option<String>,
+    /// Through whom it reaches the network, such as http://127.0.0.1:3128.
+    #[arg(long, value_name = "SERVER")]
+    pub(crate) proxy: Option<String>,
+    /// A folder of the node with an unpacked extension (chromium only); may be repeated.
+    #[arg(long = "extension", value_name = "FOLDER")]
+    pub(crate) extensions: Vec<String>,
     /// An environment variable of the browser; may be repeated.
     #[arg(long = "env", value_name = "NAME=VALUE")]
     pub(crate) env: Vec<Pair>,

@@ -51,6 +51,10 @@ fn ask(request: &mut CreateRequest, create: Create) {
     request.snapshot_id = create.snapshot;
     request.flavour = create.flavour;
     request.flags = (!create.flags.is_empty()).then_some(create.flags);
+    request.viewport = create.viewport;
+    request.user_agent = create.user_agent;
+    request.proxy = create.proxy;
+    request.extensions = (!create.extensions.is_empty()).then_some(create.extensions);
     request.env = (!create.env.is_empty()).then(|| map(create.env));
     request.ttl = create.ttl;
     request.idle = create.idle;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use orchestrator::driver::Flavour;
-use orchestrator::process::{CgroupMode, Limits, ProcessConfig, Search};
+use orchestrator::process::{CgroupMode, Limits, ProcessConfig, Search, check_extension};
 use orchestrator::snapshots::{Retention, SnapshotStore};
 use orchestrator::{Config, Template};
 use service::access::{AccessMetrics, AccessSettings};
@@ -238,7 +238,10 @@ fn templates_are_right(values: &Values) -> Vec<Finding> {
             let wrong = |(name, template): (&String, &Template)| {
                 let mistakes = template.mistakes(no_sandbox, max_ttl).into_iter();
                 let told = mistakes.map(|m| format!("templates.{name}.{} {}", m.field, m.problem));
-                told.collect::<Vec<_>>()
+                let folders = template.extensions.iter().filter(|dir| dir.is_absolute());
+                let unusable = folders.filter_map(|dir| check_extension(dir).err());
+                let unusable = unusable.map(|e| format!("templates.{name}.extensions: {e}"));
+                told.chain(unusable).collect::<Vec<_>>()
             };
             templates.iter().flat_map(wrong).collect()
         }

@@ -90,7 +90,10 @@ pub struct LaunchSpec {
     /// The kept profile to run on; a new one if absent. It stays kept whatever becomes of the start,
     /// and of the instance.
     pub profile: Option<ProfileId>,
-    /// Further command-line switches, each starting with `--`, already checked.
+    /// Command-line switches that stay when the browser is restarted with others, each starting
+    /// with `--`, already checked.
+    pub fixed: Vec<String>,
+    /// Further ones after those, which a restart may replace.
     pub flags: Vec<String>,
     /// Further environment of the browser, already checked.
     pub env: Vec<(String, String)>,
@@ -104,6 +107,13 @@ pub struct LaunchSpec {
     pub crash_max: u32,
     /// The window of `crash_max`.
     pub crash_window: Duration,
+}
+
+impl LaunchSpec {
+    /// All command-line switches, in their order.
+    pub fn switches(&self) -> Vec<String> {
+        [self.fixed.as_slice(), &self.flags].concat()
+    }
 }
 
 /// What follows when a browser ends that nobody told to end.

@@ -29,7 +29,9 @@ pub struct Plan {
     pub browser: Option<PathBuf>,
     /// What it may use.
     pub limits: LaunchLimits,
-    /// Command-line switches.
+    /// Command-line switches of the template and of its words and the create's.
+    pub fixed: Vec<String>,
+    /// Those that the create gave itself, after the others.
     pub flags: Vec<String>,
     /// Environment of the browser.
     pub env: Vec<(String, String)>,
@@ -130,22 +132,28 @@ impl Plan {
             }
             None => template.flavour.or(usual),
         };
-        if !template.extensions.is_empty() && flavour.is_some_and(|f| f != Flavour::Chromium) {
-            let problem = "must be chromium, as the template has extensions";
-            mistakes.push(mistake("flavour", problem));
+        let asked = template.as_asked(&request, &mut mistakes);
+        let extends = !asked.extensions.is_empty();
+        if extends && flavour.is_some_and(|flavour| flavour != Flavour::Chromium) {
+            // Whoever asks reads of what they said themselves.
+            let (field, problem) = match request.extensions.is_some() {
+                true => ("extensions", "are loaded by the full browser only; ask for chromium"),
+                false => ("flavour", "must be chromium, as the template has extensions"),
+            };
+            mistakes.push(mistake(field, problem));
         }
-        let flags =
-            [template.switches().as_slice(), request.flags.as_deref().unwrap_or(&[])].concat();
+        let flags = request.flags.unwrap_or_default();
         mistakes.extend(flag_mistakes(&flags, config.allow_no_sandbox));
         let mut env = template.env.clone();
         env.extend(request.env.unwrap_or_default());
         mistakes.extend(env_mistakes(&env));
-        let asked = request.ttl.map(TimeSpan::duration);
-        let ttl = asked.or(template.ttl).unwrap_or(config.default_ttl);
+        let ttl = request.ttl.map(TimeSpan::duration).or(template.ttl);
+        let ttl = ttl.unwrap_or(config.default_ttl);
         mistakes.extend(ttl_mistake(ttl, config.max_ttl));
         let idle = request.idle.map(TimeSpan::duration).or(template.idle);
         let queue_timeout = request.queue_timeout.map(TimeSpan::duration);
         Mistakes::check(mistakes)?;
+        let flavour = flavour.or(extends.then_some(Flavour::Chromium));
         let first = capabilities.flavours.first().copied().unwrap_or(Flavour::ALL[0]);
         let flavour = flavour.unwrap_or(first);
         if template.browser.is_none() && !capabilities.flavours.contains(&flavour) {
@@ -163,6 +171,7 @@ impl Plan {
             flavour,
             browser: template.browser.clone(),
             limits: template.limits,
+            fixed: asked.switches(flavour),
             flags,
             env: env.into_iter().collect(),
             ttl,
@@ -177,9 +186,9 @@ impl Plan {
                 .unwrap_or(OnExit::Relaunch),
             on_close: request.on_close.map(on_exit).or(template.on_close).unwrap_or(OnExit::Stop),
             policies: Policies {
-                on_expire: request.on_expire.unwrap_or_default(),
-                on_drain: request.on_drain.unwrap_or_default(),
-                auto_resume: request.auto_resume.unwrap_or(true),
+                on_expire: request.on_expire.or(template.on_expire).unwrap_or_default(),
+                on_drain: request.on_drain.or(template.on_drain).unwrap_or_default(),
+                auto_resume: request.auto_resume.or(template.auto_resume).unwrap_or(true),
             },
         })
     }
@@ -192,6 +201,7 @@ impl Plan {
             browser: self.browser.clone(),
             limits: self.limits,
             profile: None,
+            fixed: self.fixed.clone(),
             flags: self.flags.clone(),
             env: self.env.clone(),
             on_crash: self.on_crash,

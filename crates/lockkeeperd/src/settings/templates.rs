@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lockkeeper_api::nearest;
+use lockkeeper_api::{DrainPolicy, ExpirePolicy, nearest};
 use orchestrator::Template;
 use orchestrator::driver::{Flavour, LaunchLimits, OnExit};
 use orchestrator::templates::{Override, Viewport};
@@ -20,7 +20,7 @@ pub(crate) const REASON: &str = "A table `[templates.NAME]` for each kind of san
      create can name: what they have in common, see [templates](templates.md).";
 
 /// What a template may say.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 18] = [
     "flavour",
     "browser_path",
     "flags",
@@ -34,6 +34,9 @@ const KEYS: [&str; 15] = [
     "idle",
     "on_crash",
     "on_close",
+    "on_expire",
+    "on_drain",
+    "auto_resume",
     "pool",
     "overridable",
 ];
@@ -104,8 +107,7 @@ impl Keys<'_> {
                 let words = self.texts("overridable");
                 words.iter().filter_map(|w| self.choice("overridable", w, &parts)).collect()
             }
-            // A node bounds both whoever asks.
-            false => [Override::Ttl, Override::Idle].into(),
+            false => Override::USUAL.into(),
         };
         Template {
             flavour: self.word("flavour", &flavours),
@@ -121,6 +123,9 @@ impl Keys<'_> {
             idle: self.setting::<Duration>("idle"),
             on_crash: self.word("on_crash", &exits),
             on_close: self.word("on_close", &exits),
+            on_expire: self.word("on_expire", ExpirePolicy::WORDS),
+            on_drain: self.word("on_drain", DrainPolicy::WORDS),
+            auto_resume: self.flag("auto_resume"),
             pool: self.whole("pool", &POOL).unwrap_or(0) as usize,
             overridable,
         }
@@ -187,6 +192,14 @@ impl Keys<'_> {
             self.mistake(key, "must be a text that is not empty");
         }
         text
+    }
+
+    fn flag(&mut self, key: &str) -> Option<bool> {
+        let value = self.table.get(key)?.as_bool();
+        if value.is_none() {
+            self.mistake(key, "must be true or false");
+        }
+        value
     }
 
     fn texts(&mut self, key: &str) -> Vec<String> {

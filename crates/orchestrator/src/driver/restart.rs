@@ -3,7 +3,7 @@
 /// What is to change with a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RestartChange {
-    /// Command-line switches in place of those of the launch, already checked; as before if absent.
+    /// Command-line switches in place of the launch's `flags`, already checked; as before if absent.
     pub flags: Option<Vec<String>>,
 }
 

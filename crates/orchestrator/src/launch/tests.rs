@@ -1,3 +1,5 @@
+use lockkeeper_api::{DrainPolicy, ExpirePolicy};
+
 use super::*;
 
 fn both() -> Capabilities {
@@ -45,7 +47,10 @@ fn a_request_goes_before_its_template_and_the_template_before_the_node() {
     let body = r#"{"template": "de", "flags": ["--mute-audio"], "env": {"A": "2"}, "idle": "5m"}"#;
     let plan = plan_with(body, &config, &both()).unwrap();
     assert_eq!(plan.flavour, Flavour::Chromium);
-    assert_eq!(plan.flags, ["--lang=de", "--mute-audio"]);
+    assert_eq!(
+        (&plan.fixed[..], &plan.flags[..]),
+        (&["--lang=de".into()][..], &["--mute-audio".into()][..])
+    );
     assert_eq!(plan.env, [("A".into(), "2".into()), ("TZ".into(), "UTC".into())]);
     assert_eq!((plan.ttl.as_secs(), plan.idle.as_secs()), (60, 300));
     assert_eq!(plan.on_crash, OnExit::Stop);
@@ -124,4 +129,75 @@ fn variables_that_are_ours_are_refused_each_by_name() {
 fn a_request_may_only_shorten_the_wait_for_a_slot() {
     assert_eq!(plan(r#"{"queue_timeout": "0"}"#).unwrap().queue_timeout, Duration::ZERO);
     assert_eq!(plan(r#"{"queue_timeout": "1h"}"#).unwrap().queue_timeout.as_secs(), 30);
+}
+
+fn with_template(template: Template, body: &str, found: &Capabilities) -> Result<Plan, PlanError> {
+    let templates = BTreeMap::from([("it".into(), template)]);
+    let body = body.replacen('{', r#"{"template": "it", "#, 1);
+    plan_with(&body, &Config { templates, ..Config::default() }, found)
+}
+
+#[test]
+fn words_of_a_request_take_the_place_of_the_templates_and_stay_apart_from_its_switches() {
+    let template = Template {
+        viewport: Some("800x600".parse().unwrap()),
+        user_agent: Some("One/1".into()),
+        ..Template::default()
+    };
+    let body = r#"{"user_agent": "Two/2", "proxy": "proxy:3128", "flags": ["--mute-audio"]}"#;
+    let plan = with_template(template, body, &both()).unwrap();
+    let fixed = ["--window-size=800,600", "--user-agent=Two/2", "--proxy-server=proxy:3128"];
+    assert_eq!(plan.fixed, fixed);
+    assert_eq!(plan.flags, ["--mute-audio"]);
+}
+
+#[test]
+fn words_that_mean_nothing_are_refused_each_by_name() {
+    let text = problem(
+        r#"{"viewport": "wide", "user_agent": "", "proxy": "htp://a:1", "extensions": ["x"]}"#,
+    );
+    for part in [
+        "viewport: must be two numbers",
+        "user_agent: must not be empty",
+        "proxy: `htp` is no kind of proxy, did you mean `http`?",
+        "extensions: x must be an absolute path",
+    ] {
+        assert!(text.contains(part), "{part:?} is missing in {text:?}");
+    }
+}
+
+#[test]
+fn extensions_ask_for_the_full_browser() {
+    let body = r#"{"extensions": ["/opt/a"]}"#;
+    assert_eq!(plan(body).unwrap().flavour, Flavour::Chromium);
+    let small = Capabilities { flavours: vec![Flavour::HeadlessShell], ..both() };
+    let refused = plan_with(body, &Config::default(), &small).unwrap_err();
+    assert!(matches!(refused, PlanError::Unsupported { wanted: Flavour::Chromium, .. }));
+    let text = problem(r#"{"extensions": ["/opt/a"], "flavour": "headless-shell"}"#);
+    assert_eq!(text, "extensions: are loaded by the full browser only; ask for chromium");
+    let template = Template {
+        flavour: Some(Flavour::Chromium),
+        extensions: vec!["/opt/a".into()],
+        ..Template::default()
+    };
+    let refused = with_template(template, r#"{"flavour": "headless-shell"}"#, &both()).unwrap_err();
+    let text = "flavour: must be chromium, as the template has extensions";
+    assert_eq!(refused.to_string(), text);
+}
+
+#[test]
+fn what_follows_its_end_is_the_requests_then_the_templates() {
+    let template = || Template {
+        on_expire: Some(ExpirePolicy::Pause),
+        on_drain: Some(DrainPolicy::Pause),
+        auto_resume: Some(false),
+        ..Template::default()
+    };
+    let policies = |body| with_template(template(), body, &both()).unwrap().policies;
+    let (on_expire, on_drain) = (ExpirePolicy::Pause, DrainPolicy::Pause);
+    let parked = Policies { on_expire, on_drain, auto_resume: false };
+    assert_eq!(policies(r#"{"id": "a"}"#), parked);
+    let body = r#"{"on_expire": "stop", "auto_resume": true}"#;
+    let asked = Policies { on_expire: ExpirePolicy::Stop, on_drain, auto_resume: true };
+    assert_eq!(policies(body), asked);
 }

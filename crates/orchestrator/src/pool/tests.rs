@@ -8,6 +8,7 @@ fn launch(flag: &str) -> LaunchSpec {
         flavour: Flavour::HeadlessShell,
         browser: None,
         limits: LaunchLimits::default(),
+        fixed: Vec::new(),
         flags: vec![flag.to_owned()],
         env: Vec::new(),
         on_crash: OnExit::Relaunch,

@@ -238,7 +238,7 @@ impl Engine {
             processes: limits.pids,
             cgroups: home.owner.leaf().map(super::cgroup::Leaf::entrances).unwrap_or_default(),
             program,
-            args: command_line(spec.flavour, &dirs.profile, &spec.flags),
+            args: command_line(spec.flavour, &dirs.profile, &spec.switches()),
         });
         let mut args = self.launcher.args.clone();
         args.extend(job.to_args());

@@ -9,6 +9,7 @@
 //! launcher word, holds a lock on the state directory, and calls
 //! [`reclaim`](crate::driver::Driver::reclaim) once after its start.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use supervise::Supervisor;
 
 pub use browser::Search;
 pub use config::{CgroupMode, LauncherCommand, Limits, ProcessConfig, SetupError};
+pub use extensions::{ExtensionError, check_extension};
 pub(crate) use flags::takes_sandbox_away;
 pub use flags::{FlagRefused, check_flag};
 
@@ -42,6 +44,7 @@ mod ending;
 mod engine;
 mod environment;
 mod exit;
+mod extensions;
 mod flags;
 mod hints;
 mod hunt;
@@ -277,8 +280,11 @@ impl ProcessDriver {
         if !state::is_lifecycle(spec.lifecycle.as_str()) {
             return refused(format!("{:?} is no lifecycle id", spec.lifecycle.as_str()));
         }
-        for flag in &spec.flags {
+        for flag in &spec.switches() {
             check_flag(flag, self.engine.allow_no_sandbox).or_else(|e| refused(e.to_string()))?;
+        }
+        for folder in loaded_extensions(spec) {
+            check_extension(Path::new(folder)).or_else(|e| refused(e.to_string()))?;
         }
         for (name, value) in &spec.env {
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
@@ -287,4 +293,10 @@ impl ProcessDriver {
         }
         Ok(())
     }
+}
+
+/// The folders of extensions among the switches that stay; those of a client are its own affair.
+fn loaded_extensions(spec: &LaunchSpec) -> impl Iterator<Item = &str> {
+    let lists = spec.fixed.iter().filter_map(|flag| flag.strip_prefix("--load-extension="));
+    lists.flat_map(|list| list.split(','))
 }

@@ -69,6 +69,8 @@ pub(crate) struct Launch {
     pids: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cpu: Option<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fixed: Vec<String>,
     flags: Vec<String>,
     env: Vec<(String, String)>,
     on_crash: OnExit,
@@ -84,6 +86,7 @@ impl Launch {
             browser,
             limits: LaunchLimits { memory, pids, cpu },
             profile: _,
+            fixed,
             flags,
             env,
             on_crash,
@@ -98,6 +101,7 @@ impl Launch {
             memory: *memory,
             pids: *pids,
             cpu: *cpu,
+            fixed: fixed.clone(),
             flags: flags.clone(),
             env: env.clone(),
             on_crash: *on_crash,
@@ -120,7 +124,7 @@ impl Launch {
         profile: Option<ProfileId>,
         config: &Config,
     ) -> LaunchSpec {
-        let Self { flavour, browser, memory, pids, cpu, flags, env, on_crash, on_close } =
+        let Self { flavour, browser, memory, pids, cpu, fixed, flags, env, on_crash, on_close } =
             self.clone();
         let limits = LaunchLimits { memory, pids, cpu };
         let Config { create_timeout: start_timeout, crash_max, crash_window, .. } = *config;
@@ -130,6 +134,7 @@ impl Launch {
             browser,
             limits,
             profile,
+            fixed,
             flags,
             env,
             on_crash,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockkeeper_api::{CreateRequest, Mistakes, RestartRequest};
+use lockkeeper_api::{Mistakes, RestartRequest};
 use telemetry::fields;
 use upstream::Phase;
 
@@ -16,7 +16,7 @@ use crate::driver::{RestartChange, RestartError as DriverError};
 use crate::ids::LifecycleId;
 use crate::launch::flag_mistakes;
 use crate::lifecycle::State;
-use crate::templates::Template;
+use crate::templates::{Override, Template};
 
 /// Why the browser that was asked for does not run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -150,7 +150,7 @@ impl Shared {
         }
     }
 
-    /// What the driver is told: switches are those of the template, then those of the request.
+    /// What the driver is told: switches of the request in place of those of the create.
     fn change_of(
         &self,
         name: &str,
@@ -165,10 +165,9 @@ impl Shared {
                 &fallback
             }
         };
-        let asked = CreateRequest { flags: Some(flags.clone()), ..CreateRequest::default() };
-        let mut mistakes = template.closed_to(name, &asked);
+        let mut mistakes: Vec<_> = template.closed(name, Override::Flags).into_iter().collect();
         mistakes.extend(flag_mistakes(&flags, self.config.allow_no_sandbox));
         Mistakes::check(mistakes)?;
-        Ok(RestartChange { flags: Some([template.switches(), flags].concat()) })
+        Ok(RestartChange { flags: Some(flags) })
     }
 }

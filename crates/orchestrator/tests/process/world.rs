@@ -243,6 +243,7 @@ pub(crate) fn spec(lifecycle: &str, flavour: Flavour) -> LaunchSpec {
         browser: None,
         limits: LaunchLimits::default(),
         profile: None,
+        fixed: Vec::new(),
         flags: Vec::new(),
         env: Vec::new(),
         on_crash: OnExit::Relaunch,

@@ -19,7 +19,7 @@ impl FakeDriver {
     pub(super) async fn at(&self, point: Point, lifecycle: &LifecycleId) -> Result<(), String> {
         let act = {
             let state = lock(&self.state);
-            let flags = state.instances.get(lifecycle).map(|instance| instance.spec.flags.clone());
+            let flags = state.instances.get(lifecycle).map(|instance| instance.spec.switches());
             drop(state);
             let flags = flags.unwrap_or_default();
             let at = At { point, lifecycle, flags: &flags };
@@ -119,7 +119,7 @@ impl Driver for FakeDriver {
             let _call = Call::begin(self);
             // A call that hangs or panics leaves what it has made, as a real one would.
             let stubborn = {
-                let at = At { point: Point::Cancel, lifecycle: &lifecycle, flags: &spec.flags };
+                let at = At { point: Point::Cancel, lifecycle: &lifecycle, flags: &spec.switches() };
                 let act = lock(&self.script).as_ref().map_or(Act::Go, |script| script(&at));
                 matches!(act, Act::Hang)
             };

@@ -37,7 +37,7 @@ impl FakeDriver {
     /// The switches that an instance was launched with.
     pub fn flags(&self, lifecycle: &LifecycleId) -> Vec<String> {
         let state = lock(&self.state);
-        state.instances.get(lifecycle).map(|found| found.spec.flags.clone()).unwrap_or_default()
+        state.instances.get(lifecycle).map(|found| found.spec.switches()).unwrap_or_default()
     }
 
     pub(super) async fn room_of(&self, instance: &LifecycleId) -> Result<Room, ProfileError> {

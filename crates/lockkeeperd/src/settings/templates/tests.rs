@@ -22,8 +22,11 @@ fn a_template_is_read_with_everything_it_may_say() {
         idle = "0"
         on_crash = "stop"
         on_close = "relaunch"
+        on_expire = "pause"
+        on_drain = "pause"
+        auto_resume = false
         pool = 3
-        overridable = ["env"]
+        overridable = ["env", "viewport", "user_agent", "proxy", "extensions", "on_drain"]
         [templates.bare]
     "#;
     let templates = section(text).unwrap();
@@ -41,11 +44,22 @@ fn a_template_is_read_with_everything_it_may_say() {
         idle: Some(Duration::ZERO),
         on_crash: Some(OnExit::Stop),
         on_close: Some(OnExit::Relaunch),
+        on_expire: Some(ExpirePolicy::Pause),
+        on_drain: Some(DrainPolicy::Pause),
+        auto_resume: Some(false),
         pool: 3,
-        overridable: [Override::Env].into(),
+        overridable: [
+            Override::Env,
+            Override::Viewport,
+            Override::UserAgent,
+            Override::Proxy,
+            Override::Extensions,
+            Override::OnDrain,
+        ]
+        .into(),
     };
     assert_eq!(templates["full"], full);
-    assert_eq!(templates["bare"].overridable, [Override::Ttl, Override::Idle].into());
+    assert_eq!(templates["bare"].overridable, Override::USUAL.into());
     assert_eq!(section("").unwrap(), BTreeMap::new());
 }
 
@@ -61,6 +75,8 @@ fn every_mistake_of_every_template_is_named_with_its_key() {
         env = { TZ = 1 }
         ttl = "30"
         on_crash = "restart"
+        on_expire = "park"
+        auto_resume = "no"
         pool = -1
         overridable = ["memory"]
         limits = { memory = "1 MiB", pids = 1, cpu = 0, disk = 3 }
@@ -75,6 +91,8 @@ fn every_mistake_of_every_template_is_named_with_its_key() {
         "templates.a.env must be a table of texts",
         "templates.a.ttl \"30\" has a number without a unit",
         "templates.a.on_crash cannot be \"restart\"; it is one of relaunch, stop",
+        "templates.a.on_expire cannot be \"park\"; it is one of stop, pause",
+        "templates.a.auto_resume must be true or false",
         "templates.a.pool must be a whole number from 0 to 1000",
         "templates.a.overridable cannot be \"memory\"",
         "templates.a.limits.memory must be at least 128 MiB",
@@ -87,5 +105,5 @@ fn every_mistake_of_every_template_is_named_with_its_key() {
     ] {
         assert!(mistakes.iter().any(|m| m.starts_with(part)), "{part:?} is not in {mistakes:#?}");
     }
-    assert_eq!(mistakes.len(), 15, "{mistakes:#?}");
+    assert_eq!(mistakes.len(), 17, "{mistakes:#?}");
 }
