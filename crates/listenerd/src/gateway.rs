@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use between_run_listener::api;
 use between_run_listener::http::{Client, Options};
-use between_run_listener::session::Sessions;
+use between_run_listener::session::{Observe, Sessions};
 use eventlog::sqlite::{SqliteOptions, SqliteStore};
 use eventlog::{LogName, LogOptions, Store};
 use service::access::{Access, AccessMetrics, protect};
@@ -15,6 +15,7 @@ use service::settings::Values;
 use service::settings::shared::{self, METRICS_PUBLIC};
 use service::shutdown::{DrainMetrics, publish_to};
 use service::{Admin, ExitStatus, Readiness, Refused, Service, Signals, StateLock};
+use telemetry::metrics::ListenerMetrics;
 use telemetry::{Telemetry, TelemetryMetrics};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -66,7 +67,12 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     );
 
     let client = Client::new(Options { guard: settings::runners(values), ..Options::default() });
-    let sessions = Sessions::open(Arc::clone(&store), client, settings::sessions(values)).await;
+    let observe = Observe {
+        telemetry: telemetry.clone(),
+        metrics: Some(ListenerMetrics::register(&mut registry)),
+    };
+    let options = settings::sessions(values);
+    let sessions = Sessions::open_observed(Arc::clone(&store), client, options, observe).await;
     let sessions = sessions.map_err(|e| Refused::system("the sessions", &e))?;
     tracing::info!(sessions = sessions.len(), "sessions opened");
 

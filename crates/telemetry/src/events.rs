@@ -25,7 +25,8 @@ mod tests;
 pub use crate::commands::CdpCommand;
 pub use agent::{
     ListenerConnected, ListenerDisconnected, ListenerRetry, ListenerStarted, ListenerStopped,
-    RunEnded, RunStarted,
+    RunEnded, RunEventLost, RunEventRejected, RunStarted, SessionDeleted, SessionFolded,
+    SessionStopped,
 };
 pub use browser::{BrowserExited, BrowserRestarted, BrowserStarted};
 pub use cdp::{CdpConnect, CdpDisconnect, CdpRefused};
@@ -207,7 +208,8 @@ catalogue! {
     DrainStarted, DrainProgress, DrainForced, DrainFinished,
     NodeStarted, NodeStatusChanged, NodeStopped,
     ListenerStarted, ListenerConnected, ListenerDisconnected, ListenerRetry, ListenerStopped,
-    RunStarted, RunEnded,
+    RunStarted, RunEnded, RunEventRejected, RunEventLost, SessionFolded, SessionStopped,
+    SessionDeleted,
     LogDegraded, LogRecovered, SinkDegraded, SinkRecovered, OomKill, ConfigChanged, ApiCall,
 }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use eventlog::Cursor as LogCursor;
 use futures_util::stream::unfold;
 use http::{HeaderMap, HeaderValue, header};
+use telemetry::metrics::GaugeGuard;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -49,7 +50,8 @@ pub(super) async fn events(
     let pin = sessions.pin(held.session.key());
     sessions.ensure(&held).await;
     let (cursor, view, lost) = held.session.subscribe(start, which).await?;
-    Ok(answer(Stream::new(cursor, view, lost, follow, sessions.leaving(), pin)))
+    let counted = held.session.count_subscriber();
+    Ok(answer(Stream::new(cursor, view, lost, follow, sessions.leaving(), (pin, counted))))
 }
 
 /// The header comes from a client that lost its stream, so what it says counts even if it is
@@ -80,6 +82,7 @@ pub(super) struct Stream {
     over: bool,
     beat: Instant,
     _pin: Pin,
+    _counted: Option<GaugeGuard>,
 }
 
 impl Stream {
@@ -89,11 +92,21 @@ impl Stream {
         lost: Option<Bytes>,
         follow: bool,
         leaving: CancellationToken,
-        pin: Pin,
+        held: (Pin, Option<GaugeGuard>),
     ) -> Self {
         let ready = std::iter::once(RETRY).chain(lost).collect();
         let beat = Instant::now() + HEARTBEAT;
-        Self { cursor, view, ready, follow, leaving, over: false, beat, _pin: pin }
+        Self {
+            cursor,
+            view,
+            ready,
+            follow,
+            leaving,
+            over: false,
+            beat,
+            _pin: held.0,
+            _counted: held.1,
+        }
     }
 
     /// The next write, nothing at the end.

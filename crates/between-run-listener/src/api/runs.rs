@@ -29,7 +29,8 @@ pub(super) async fn agui(
     let epoch = held.session.tail().epoch().clone();
     let start = Start::After(LogCursor { epoch, offset: accepted.behind });
     let (cursor, view, lost) = held.session.subscribe(start, Which::Run(accepted.number)).await?;
-    Ok(answer(Stream::new(cursor, view, lost, true, sessions.leaving(), pin)))
+    let counted = held.session.count_subscriber();
+    Ok(answer(Stream::new(cursor, view, lost, true, sessions.leaving(), (pin, counted))))
 }
 
 /// `POST agui/run`: a run, answered at once.

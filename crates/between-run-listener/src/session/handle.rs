@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use bytestring::ByteString;
 use eventlog::{Cursor as LogCursor, Log, ReadError, ReadLimit};
+use telemetry::metrics::GaugeGuard;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::bases::{Bases, Seal};
 use super::cursor::Cursor;
 use super::lane::{Failure, Posted, Refused, Rules, Source};
+use super::observe::Teller;
 use super::shared::{Mail, Shared, Snapshot};
 use super::tail::Tail;
 use super::view::{View, Which};
@@ -97,6 +99,16 @@ impl Session {
     /// When its newest record was logged, in milliseconds since 1970 UTC; long ago if it has none.
     pub(super) fn last_ms(&self) -> i64 {
         self.shared.last_ms.load(Ordering::Relaxed)
+    }
+
+    /// Who tells of it.
+    pub(super) fn teller(&self) -> &Teller {
+        &self.shared.teller
+    }
+
+    /// Counts somebody who reads it, for as long as the guard is held.
+    pub(crate) fn count_subscriber(&self) -> Option<GaugeGuard> {
+        self.shared.teller.subscriber()
     }
 
     /// What is folded of it.
@@ -285,6 +297,7 @@ impl Feed for Session {
 
     fn status(&self, status: &listener::Status) {
         self.shared.set_listener(*status);
+        self.shared.teller.listener(status, self.shared.resume().as_ref());
         if matches!(status.state, listener::State::GaveUp(_)) {
             self.shared.send_mail(Mail::Gone(status.generation));
         }

@@ -8,6 +8,7 @@ mod folder;
 mod handle;
 pub mod lane;
 mod names;
+mod observe;
 pub mod order;
 pub mod pile;
 mod run;
@@ -22,5 +23,6 @@ mod writer;
 
 pub use bases::{BasesError, Seal};
 pub use handle::{Closed, Session, Setup, Start};
+pub use observe::Observe;
 pub use sessions::{Held, Options, Put, Sessions, SessionsError};
 pub use shared::Snapshot;

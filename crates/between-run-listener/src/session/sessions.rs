@@ -7,6 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use draingate::{Gate, Keeper, OwnedPass};
 use eventlog::{Store, micros};
+use telemetry::events::SessionDeleted;
+use telemetry::words::ListenerStop;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::names::{bases_of, log_of};
 use super::pile;
 use super::settings::Checked;
-use super::{Session, Setup};
+use super::{Observe, Session, Setup};
 use crate::http::Client;
 use crate::registry::{self, Ensured, Pin, Registry, ShutdownReport};
 use crate::sse::{Budget, Limits};
@@ -89,6 +91,7 @@ pub struct Sessions {
     finished: Arc<Notify>,
     /// Folds that may run at once.
     folds: Arc<Semaphore>,
+    observe: Observe,
 }
 
 impl Sessions {
@@ -100,6 +103,19 @@ impl Sessions {
         store: Arc<dyn Store>,
         client: Client,
         options: Options,
+    ) -> Result<Arc<Self>, SessionsError> {
+        Self::open_observed(store, client, options, Observe::default()).await
+    }
+
+    /// The same, with somebody who is told what they do.
+    ///
+    /// # Errors
+    /// A log cannot be read.
+    pub async fn open_observed(
+        store: Arc<dyn Store>,
+        client: Client,
+        options: Options,
+        observe: Observe,
     ) -> Result<Arc<Self>, SessionsError> {
         let keeper = Keeper::new();
         let gate = keeper.gate();
@@ -121,6 +137,7 @@ impl Sessions {
             leaving: CancellationToken::new(),
             finished: Arc::default(),
             folds: Arc::new(Semaphore::new(FOLDS)),
+            observe,
         });
         for (kept, put_ms) in this.stored().await? {
             let Ok(key) = SessionKey::new(&kept.project, &kept.session) else { continue };
@@ -204,6 +221,7 @@ impl Sessions {
             let moved = target(&before) != target(&checked);
             *held.settings.lock().unwrap_or_else(PoisonError::into_inner) = checked;
             if let Some(setup) = self.setup(&held).filter(|_| moved) {
+                held.session.teller().set_cause(ListenerStop::Superseded);
                 self.registry.replace(key, setup).await;
             }
         }
@@ -220,8 +238,18 @@ impl Sessions {
     /// # Cancel safety
     /// As after an error.
     pub async fn delete(&self, key: &SessionKey, keep_log: bool) -> Result<bool, SessionsError> {
+        self.delete_for(key, keep_log, "request").await
+    }
+
+    async fn delete_for(
+        &self,
+        key: &SessionKey,
+        keep_log: bool,
+        cause: &'static str,
+    ) -> Result<bool, SessionsError> {
         let _one = self.changes.lock().await;
         let Some(held) = self.find(key) else { return Ok(false) };
+        held.session.teller().set_cause(ListenerStop::SessionDeleted);
         self.registry.cancel(key).await;
         self.keep(key, None, false).await?;
         self.table().remove(key);
@@ -230,6 +258,8 @@ impl Sessions {
             self.store.delete(&bases_of(key)).await?;
             self.store.delete(&log_of(key)).await?;
         }
+        let teller = held.session.teller();
+        teller.publish(SessionDeleted { session: teller.session.clone(), cause: cause.into() });
         Ok(true)
     }
 
@@ -279,6 +309,9 @@ impl Sessions {
     pub async fn shutdown(&self, deadline: Instant) -> ShutdownReport {
         self.begin_drain();
         self.cut_runs();
+        for held in self.table().values() {
+            held.session.teller().set_cause(ListenerStop::Drain);
+        }
         let report = self.registry.shutdown(deadline).await;
         self.leaving.cancel();
         for held in self.table().values() {
@@ -295,6 +328,9 @@ impl Sessions {
 
     fn setup(&self, held: &Held) -> Option<listener::Setup> {
         let checked = held.settings();
+        let host = checked.base().host_str().unwrap_or_default();
+        let port = checked.base().port_or_known_default().unwrap_or_default();
+        held.session.teller().set_runner(&format!("{host}:{port}"));
         Some(listener::Setup {
             target: checked.target(held.session.key(), &held.thread()).ok()?,
             rules: checked.listener_rules(),
@@ -316,6 +352,7 @@ impl Sessions {
             limits: self.options.kept,
             finished: Arc::clone(&self.finished),
             folds: Arc::clone(&self.folds),
+            observe: self.observe.clone(),
         };
         let session = Session::open(setup, &self.tasks).await?;
         let stopped = AtomicBool::new(false);

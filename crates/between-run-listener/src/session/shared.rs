@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{Began, Counts, Lane};
+use super::observe::Teller;
 use super::status::{Agent, LastError};
 use super::tail::Tail;
 use crate::SessionKey;
@@ -49,6 +50,7 @@ pub struct Snapshot {
 pub(super) struct Shared {
     pub(super) key: SessionKey,
     pub(super) tail: Arc<Tail>,
+    pub(super) teller: Arc<Teller>,
     mail: Mutex<VecDeque<Mail>>,
     came: Notify,
     board: Mutex<Board>,
@@ -67,12 +69,18 @@ struct Board {
 }
 
 impl Shared {
-    pub(super) fn new(key: SessionKey, tail: Arc<Tail>, resume: Option<ByteString>) -> Self {
+    pub(super) fn new(
+        key: SessionKey,
+        tail: Arc<Tail>,
+        teller: Arc<Teller>,
+        resume: Option<ByteString>,
+    ) -> Self {
         let board = Board { resume, ..Board::default() };
         let last_ms = AtomicI64::new(i64::MIN);
         Self {
             key,
             tail,
+            teller,
             mail: Mutex::default(),
             came: Notify::new(),
             board: board.into(),

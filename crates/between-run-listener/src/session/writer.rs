@@ -50,8 +50,10 @@ pub(super) enum Command {
 }
 
 mod folds;
+mod meter;
 
 pub(super) use folds::Folds;
+pub(super) use meter::Meter;
 
 /// Who hears that what was drafted is in the log.
 enum Reply {
@@ -85,6 +87,7 @@ pub(super) struct Writer {
     pub(super) finished: Arc<Notify>,
     pub(super) parked: Waiting,
     pub(super) folds: Folds,
+    pub(super) meter: Meter,
 }
 
 /// Streams that wait for the lane, in the order in which they came.
@@ -119,7 +122,7 @@ impl Writer {
                     let Some(command) = command else { return };
                     over = self.handle(command, &mut drafts, &mut replies, &mut resume);
                 }
-                done = self.folds.done() => drafts.extend(done),
+                done = self.folds.done() => self.folded(done, &mut drafts),
                 () = self.shared.mail_came() => {}
                 () = until(deadline) => {}
             }
@@ -297,10 +300,11 @@ impl Writer {
             let first = self.append(records).await?;
             self.shared.last_ms.store(micros(ts) / 1_000, Ordering::Relaxed);
             let last = stored.last().map_or(first, |(at, ..)| first + at);
-            let folds = &mut self.folds;
+            let (folds, meter) = (&mut self.folds, &mut self.meter);
             let stored = stored.into_iter().map(|(at, size, envelope, data)| {
                 let stored = Stored { offset: first + at, envelope, data };
                 folds.add(&stored, size);
+                meter.record(&stored);
                 stored
             });
             self.shared.tail.show(stored, last);

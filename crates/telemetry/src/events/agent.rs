@@ -100,5 +100,57 @@ events! {
         pub first_offset: Option<u64>,
         /// Offset of its last event there.
         pub last_offset: Option<u64>,
+        /// The code of its error: the runner's, or one of docs/sessions.md.
+        pub code: Option<Text>,
+    }
+
+    /// Something that a runner said was kept as rejected. Told of the first with each reason in each of
+    /// its streams.
+    Listener Run "run_event_rejected"
+    pub struct RunEventRejected {
+        /// The agent session.
+        pub session: Id,
+        /// Why: `not_json`, `bad_field`, `not_open` and others.
+        pub reason: Text,
+        /// The stream: `listen` or `run`.
+        pub feed: Text,
+    }
+
+    /// An event of a runner was over a limit and is lost.
+    Listener Run "run_event_lost"
+    pub struct RunEventLost {
+        /// The agent session.
+        pub session: Id,
+        /// Offset of the record that says so in the session's own log.
+        pub offset: u64,
+    }
+
+    /// Closed runs of an agent session were folded.
+    Listener Run "run_history_folded"
+    pub struct SessionFolded {
+        /// The agent session.
+        pub session: Id,
+        /// The first offset of which something is left in the base.
+        pub from_offset: u64,
+        /// The last offset that it covers.
+        pub covers_offset: u64,
+        /// Its bytes.
+        pub bytes: u64,
+    }
+
+    /// An agent session stopped because a run had finished.
+    Listener Listener "listener_session_stopped"
+    pub struct SessionStopped {
+        /// The agent session.
+        pub session: Id,
+    }
+
+    /// An agent session was deleted.
+    Listener Listener "listener_session_deleted"
+    pub struct SessionDeleted {
+        /// The agent session.
+        pub session: Id,
+        /// `request`, or `idle` when nobody had used it for long.
+        pub cause: Text,
     }
 }

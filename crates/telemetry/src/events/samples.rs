@@ -295,8 +295,15 @@ pub(crate) fn all() -> Vec<Event> {
             bytes: 2,
             first_offset: Some(1),
             last_offset: Some(1),
+            code: Some("LANE_LOST".into()),
         }
         .into(),
+        RunEventRejected { session: "s".into(), reason: "not_json".into(), feed: "run".into() }
+            .into(),
+        RunEventLost { session: "s".into(), offset: 7 }.into(),
+        SessionFolded { session: "s".into(), from_offset: 1, covers_offset: 9, bytes: 2 }.into(),
+        SessionStopped { session: "s".into() }.into(),
+        SessionDeleted { session: "s".into(), cause: "idle".into() }.into(),
         LogDegraded { log: "telemetry".into(), error: "full".into() }.into(),
         LogRecovered {
             log: "telemetry".into(),

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 
-use super::{Buckets, Counters, Gauges, Histograms, Registry, SECONDS, StateGauge, add};
+use super::{
+    Buckets, Counters, GaugeGuard, Gauges, Histograms, Registry, SECONDS, StateGauge, add,
+};
 use crate::words::{CreateRefused, RunOutcome, SandboxState, StopReason};
 
 /// Sandboxes. Clones share the numbers.
@@ -56,6 +60,9 @@ pub struct ListenerMetrics {
     states: Gauges<1>,
     reconnects: Counters<1>,
     runs: Counters<1>,
+    subscribers: Gauge,
+    records: Counters<1>,
+    bytes: Counter,
 }
 
 impl ListenerMetrics {
@@ -65,6 +72,9 @@ impl ListenerMetrics {
             states: add(registry, "listeners", Family::default()),
             reconnects: add(registry, "listener_reconnects_total", Family::default()),
             runs: add(registry, "runs_total", Family::default()),
+            subscribers: add(registry, "session_subscribers", Gauge::default()),
+            records: add(registry, "session_records_total", Family::default()),
+            bytes: add(registry, "session_bytes_total", Counter::default()),
         }
     }
 
@@ -76,6 +86,17 @@ impl ListenerMetrics {
     /// A listener lost its runner. `cause` is one of a closed list, never free text.
     pub fn disconnected(&self, cause: &'static str) {
         self.reconnects.get_or_create(&[("cause", cause)]).inc();
+    }
+
+    /// Somebody reads a session, for as long as the guard is held.
+    pub fn subscriber(&self) -> GaugeGuard {
+        GaugeGuard::on(&self.subscribers)
+    }
+
+    /// A record of a kind was logged.
+    pub fn logged(&self, kind: &'static str, bytes: u64) {
+        self.records.get_or_create(&[("kind", kind)]).inc();
+        self.bytes.inc_by(bytes);
     }
 
     /// A run ended.

@@ -47,6 +47,7 @@ fn everything() -> Registry {
     let _listener = listeners.listener("connected");
     listeners.disconnected("eof");
     listeners.run_ended(RunOutcome::Success);
+    listeners.logged("event", 7);
     let events = EventMetrics::register(&mut registry);
     events.lost(Category::Api, LossCause::QueueFull, 3);
     events.gap(GapWord::Ahead);

@@ -18,10 +18,11 @@ use crate::session::event::EventType;
 use crate::session::folder::Folder;
 use crate::session::lane::{Lane, Rules};
 use crate::session::names::{bases_of, log_of};
+use crate::session::observe::{Observe, Teller};
 use crate::session::pile::{Limits, Pile};
 use crate::session::shared::Shared;
 use crate::session::tail::Tail;
-use crate::session::writer::{COMMANDS, Folds, Waiting, Writer};
+use crate::session::writer::{COMMANDS, Folds, Meter, Waiting, Writer};
 
 /// What is read at once when a log is opened.
 const PAGE: ReadLimit = ReadLimit { records: 1_024, bytes: 1 << 20 };
@@ -42,6 +43,8 @@ pub struct Setup {
     pub finished: Arc<Notify>,
     /// Folds that may run at once, of all sessions together.
     pub folds: Arc<Semaphore>,
+    /// Where it tells of itself.
+    pub observe: Observe,
 }
 
 impl Session {
@@ -54,7 +57,7 @@ impl Session {
     /// # Cancel safety
     /// Cancel safe: nothing has started then.
     pub async fn open(setup: Setup, tasks: &TaskTracker) -> Result<Self, BasesError> {
-        let Setup { key, store, thread, rules, limits, finished, folds } = setup;
+        let Setup { key, store, thread, rules, limits, finished, folds, observe } = setup;
         let log = store.open(&log_of(&key), unlimited()).await?;
         let bases = Arc::new(Bases::new(store, bases_of(&key), log.epoch()));
         let prefix = eventlog::Epoch::random();
@@ -66,7 +69,8 @@ impl Session {
             permits: folds,
             most: limits.most / 2,
         };
-        let mut read = Read::default();
+        let teller = Arc::new(Teller::new(observe, &key));
+        let mut read = Read::new(Meter::new(Arc::clone(&teller)));
         // A log that still has its first record is whole, whatever was folded of it.
         if log.status().first > 1 {
             read.base(&folder, &mut lane).await?;
@@ -75,7 +79,7 @@ impl Session {
         let mut drafts = Vec::new();
         lane.replayed(now(), &mut drafts);
         let tail = Arc::new(Tail::new(log.epoch().clone(), next));
-        let shared = Arc::new(Shared::new(key, tail, read.resume));
+        let shared = Arc::new(Shared::new(key, tail, teller, read.resume));
         shared.last_ms.store(read.last_ms, Ordering::Relaxed);
         shared.publish(&lane, 0);
         let (commands, receiver) = mpsc::channel(COMMANDS);
@@ -87,6 +91,7 @@ impl Session {
             stop: stop.clone(),
             finished,
             parked: Waiting::default(),
+            meter: read.meter,
             folds: Folds {
                 folder,
                 limits,
@@ -101,8 +106,8 @@ impl Session {
 }
 
 /// What has been read.
-#[derive(Default)]
 struct Read {
+    meter: Meter,
     next: u64,
     resume: Option<ByteString>,
     last_ms: i64,
@@ -110,6 +115,10 @@ struct Read {
 }
 
 impl Read {
+    fn new(meter: Meter) -> Self {
+        Self { meter, next: 0, resume: None, last_ms: 0, pile: Pile::default() }
+    }
+
     async fn base(&mut self, folder: &Folder, lane: &mut Lane) -> Result<(), BasesError> {
         folder.bases.find().await?;
         let Some(seal) = folder.bases.seal() else { return Ok(()) };
@@ -159,6 +168,7 @@ impl Read {
         if envelope.feed == Some(FeedName::Listen) {
             self.resume = envelope.upstream_id.as_deref().map(ByteString::from);
         }
+        self.meter.read(stored);
         lane.replay(stored, now());
         let name = envelope.event_type.as_deref().unwrap_or_default();
         if envelope.kind == Kind::Event && EventType::named(name).is_terminal() {

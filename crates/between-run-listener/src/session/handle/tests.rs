@@ -8,22 +8,30 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::session::cursor::Step;
+use crate::session::observe::Observe;
 use crate::session::pile::Limits;
 use crate::sse;
 
 mod folded;
+mod told;
 
 /// A store, and sessions of it that are opened one after another.
 struct Bench {
     store: Arc<dyn Store>,
     tasks: TaskTracker,
     limits: Limits,
+    observe: Observe,
 }
 
 impl Bench {
     fn new() -> Self {
         let store = Arc::new(MemoryStore::default());
-        Self { store, tasks: TaskTracker::new(), limits: Limits::default() }
+        Self {
+            store,
+            tasks: TaskTracker::new(),
+            limits: Limits::default(),
+            observe: Observe::default(),
+        }
     }
 
     async fn open(&self) -> Session {
@@ -35,6 +43,7 @@ impl Bench {
             limits: self.limits,
             finished: Arc::new(Notify::new()),
             folds: Arc::new(Semaphore::new(2)),
+            observe: self.observe.clone(),
         };
         Session::open(setup, &self.tasks).await.unwrap()
     }

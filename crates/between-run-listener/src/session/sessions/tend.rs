@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use eventlog::micros;
+use telemetry::events::SessionStopped;
 
 use super::{Held, Sessions, SessionsError};
 
@@ -58,7 +59,7 @@ impl Sessions {
         let mut deleted = 0;
         for held in all.iter().filter(|held| held.is_idle_since(before)) {
             let key = held.session.key();
-            match self.delete(key, false).await {
+            match self.delete_for(key, false, "idle").await {
                 Ok(true) => {
                     tracing::info!(session.id = ?key, "a session that nobody used was deleted");
                     deleted += 1;
@@ -88,6 +89,8 @@ impl Sessions {
             tracing::warn!(error = %error, session.id = ?key, "the stop of a session was not kept");
         }
         held.stopped.store(true, Ordering::Relaxed);
+        let teller = held.session.teller();
+        teller.publish(SessionStopped { session: teller.session.clone() });
         self.registry.cancel(key).await;
     }
 }

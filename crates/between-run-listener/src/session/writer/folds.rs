@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::json;
+use telemetry::events::SessionFolded;
 use tokio::task::JoinSet;
 
 use super::{Writer, now};
@@ -53,25 +54,25 @@ impl Folds {
         }
     }
 
-    /// Waits for a fold to end, for ever if none runs. Gives the note about it.
+    /// Waits for a fold to end, for ever if none runs. Gives the base, if there is a new one.
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub(super) async fn done(&mut self) -> Option<Draft> {
+    pub(super) async fn done(&mut self) -> Option<Arc<Seal>> {
         let Some(done) = self.running.join_next().await else {
             return std::future::pending().await;
         };
         match done {
             Ok(Ok(Folded { mark, seal })) => {
                 self.pile.folded(mark);
-                Some(note(&seal))
+                Some(seal)
             }
             Ok(Err(error)) => self.failed(&error),
             Err(error) => self.failed(&error),
         }
     }
 
-    fn failed(&mut self, error: &dyn std::error::Error) -> Option<Draft> {
+    fn failed(&mut self, error: &dyn std::error::Error) -> Option<Arc<Seal>> {
         tracing::warn!(error = %error, session = self.folder.name, "closed runs were not folded");
         self.not_before = Some(now() + PAUSE);
         None
@@ -84,6 +85,19 @@ impl Folds {
 }
 
 impl Writer {
+    /// Takes note of a fold.
+    pub(super) fn folded(&self, seal: Option<Arc<Seal>>, drafts: &mut Vec<Draft>) {
+        let Some(seal) = seal else { return };
+        drafts.push(note(&seal));
+        let teller = &self.shared.teller;
+        teller.publish(SessionFolded {
+            session: teller.session.clone(),
+            from_offset: seal.from,
+            covers_offset: seal.covers,
+            bytes: seal.bytes,
+        });
+    }
+
     /// Reads the whole conversation if the runner's snapshots are to be completed.
     pub(super) async fn remember(&mut self) {
         if !self.lane.wants_conversation() {
