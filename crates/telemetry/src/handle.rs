@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+#[cfg(not(all(test, lockkeeper_loom)))]
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
+#[cfg(all(test, lockkeeper_loom))]
+use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,6 +17,8 @@ use crate::trace::{self, TraceId};
 use crate::value::Id;
 use crate::words::{Category, LossCause};
 
+#[cfg(all(test, lockkeeper_loom))]
+mod races;
 #[cfg(test)]
 mod tests;
 
@@ -131,7 +136,7 @@ pub(crate) struct Intake {
     bytes: Arc<AtomicUsize>,
     /// Events lost that no accepted event has told of yet.
     lost: AtomicU64,
-    /// Events that got into the queue.
+    /// Events that have a place in the queue: never fewer than are inside or were.
     taken: AtomicU64,
     /// Commands that make no event.
     excluded: RwLock<BTreeSet<String>>,
@@ -183,29 +188,34 @@ impl Intake {
         let category = item.event.category();
         if self.bytes.fetch_add(weight, Ordering::Relaxed) + weight > QUEUE_BYTES {
             self.bytes.fetch_sub(weight, Ordering::Relaxed);
-            return self.lose(category, LossCause::QueueFull, 0);
+            return self.lose(category, LossCause::QueueFull);
         }
+        // The place comes first: after it nothing fails. So the losses are told by this event, and
+        // `taken` never lags behind an event that its publisher knows to be inside.
+        let place = match self.sender.try_reserve() {
+            Ok(place) => place,
+            Err(error) => {
+                self.bytes.fetch_sub(weight, Ordering::Relaxed);
+                let cause = match error {
+                    TrySendError::Full(()) => LossCause::QueueFull,
+                    TrySendError::Closed(()) => LossCause::Shutdown,
+                };
+                return self.lose(category, cause);
+            }
+        };
         item.lost = self.lost.swap(0, Ordering::Relaxed);
-        let Err(error) = self.sender.try_send(item) else {
-            self.taken.fetch_add(1, Ordering::Relaxed);
-            return true;
-        };
-        self.bytes.fetch_sub(weight, Ordering::Relaxed);
-        let (item, cause) = match error {
-            TrySendError::Full(item) => (item, LossCause::QueueFull),
-            TrySendError::Closed(item) => (item, LossCause::Shutdown),
-        };
-        self.lose(category, cause, item.lost)
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        place.send(item);
+        true
     }
 
-    /// `untold`: losses that the lost event was to tell of.
-    fn lose(&self, category: Category, cause: LossCause, untold: u64) -> bool {
-        self.lost.fetch_add(untold + 1, Ordering::Relaxed);
+    fn lose(&self, category: Category, cause: LossCause) -> bool {
+        self.lost.fetch_add(1, Ordering::Relaxed);
         self.losses.lost(category, cause, 1);
         false
     }
 
-    /// Events that got into the queue since the start.
+    /// Events that got a place in the queue since the start.
     pub(crate) fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
     }

@@ -358,5 +358,7 @@ impl Hints {
     }
 }
 
+#[cfg(all(test, lockkeeper_loom))]
+mod races;
 #[cfg(test)]
 mod tests;
