@@ -23,6 +23,7 @@ mod flow_ending;
 mod flow_events;
 mod flow_events_server;
 mod flow_folds;
+mod flow_grpc;
 mod flow_park;
 mod flow_pool;
 mod flow_readers;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         ("flow_ending", flow_ending::FACTS),
         ("flow_events", flow_events::FACTS),
         ("flow_folds", flow_folds::FACTS),
+        ("flow_grpc", flow_grpc::FACTS),
         ("flow_park", flow_park::FACTS),
         ("flow_pool", flow_pool::FACTS),
         ("flow_readers", flow_readers::FACTS),
