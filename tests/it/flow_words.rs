@@ -177,7 +177,9 @@ fn a_create_that_changes_the_launch_does_not_get_a_browser_that_waits() -> Outco
     ] {
         filled(&daemon)?;
         let mut body = json!({ "template": "fast" });
-        body.as_object_mut().map(|map| map.extend(change.as_object().cloned().unwrap_or_default()));
+        for (word, value) in change.as_object().into_iter().flatten() {
+            body[word] = value.clone();
+        }
         let sandbox = daemon.create(&body)?;
         must!(sandbox["warm"] == warm, "{body}: {sandbox}");
         let expire = change["on_expire"].as_str().unwrap_or("pause");

@@ -1,5 +1,6 @@
 //! The daemon's own settings, and what is built from all of them.
 
+mod rules;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -11,14 +12,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use orchestrator::driver::Flavour;
-use orchestrator::process::{CgroupMode, Limits, ProcessConfig, Search, check_extension};
+use orchestrator::process::{CgroupMode, Limits, ProcessConfig, Search};
 use orchestrator::snapshots::{Retention, SnapshotStore};
 use orchestrator::{Config, Template};
 use service::access::{AccessMetrics, AccessSettings};
 use service::settings::shared::{
     self, BODY_LIMIT, CDP_DRAIN_AFTER, CDP_QUIET, SHUTDOWN_DRAIN_TIMEOUT,
 };
-use service::settings::{Finding, Key, OptionalKey, Size, Table, Values};
+use service::settings::{Key, OptionalKey, Size, Table, Values};
 
 use self::uids::UidRange;
 use crate::event_log;
@@ -216,38 +217,10 @@ pub(crate) fn table() -> Table {
             ],
         )
         .section("templates", templates::REASON)
-        .rule([DEFAULT_TTL.setting(), MAX_TTL.setting()], ttl_fits)
-        .rule([MAX_TTL.setting(), ALLOW_NO_SANDBOX.setting()], templates_are_right)
-        .rule([SANDBOX_PORTS.setting(), MAX_SANDBOXES.setting()], ports_suffice)
-        .rule([MAX_TTL.setting(), SHUTDOWN_DRAIN_TIMEOUT.setting()], drain_ends)
-}
-
-fn ttl_fits(values: &Values) -> Vec<Finding> {
-    let most = values.get(&MAX_TTL);
-    if !most.is_zero() && values.get(&DEFAULT_TTL) > most {
-        let text = "DEFAULT_TTL is longer than MAX_TTL; lower it, or raise MAX_TTL";
-        return vec![Finding::Mistake(text.to_owned())];
-    }
-    Vec::new()
-}
-
-fn templates_are_right(values: &Values) -> Vec<Finding> {
-    let mistakes = match read_templates(values) {
-        Ok(templates) => {
-            let (max_ttl, no_sandbox) = (values.get(&MAX_TTL), values.get(&ALLOW_NO_SANDBOX));
-            let wrong = |(name, template): (&String, &Template)| {
-                let mistakes = template.mistakes(no_sandbox, max_ttl).into_iter();
-                let told = mistakes.map(|m| format!("templates.{name}.{} {}", m.field, m.problem));
-                let folders = template.extensions.iter().filter(|dir| dir.is_absolute());
-                let unusable = folders.filter_map(|dir| check_extension(dir).err());
-                let unusable = unusable.map(|e| format!("templates.{name}.extensions: {e}"));
-                told.chain(unusable).collect::<Vec<_>>()
-            };
-            templates.iter().flat_map(wrong).collect()
-        }
-        Err(mistakes) => mistakes,
-    };
-    mistakes.into_iter().map(Finding::Mistake).collect()
+        .rule([DEFAULT_TTL.setting(), MAX_TTL.setting()], rules::ttl_fits)
+        .rule([MAX_TTL.setting(), ALLOW_NO_SANDBOX.setting()], rules::templates_are_right)
+        .rule([SANDBOX_PORTS.setting(), MAX_SANDBOXES.setting()], rules::ports_suffice)
+        .rule([MAX_TTL.setting(), SHUTDOWN_DRAIN_TIMEOUT.setting()], rules::drain_ends)
 }
 
 fn read_templates(values: &Values) -> Result<BTreeMap<String, Template>, Vec<String>> {
@@ -257,31 +230,6 @@ fn read_templates(values: &Values) -> Result<BTreeMap<String, Template>, Vec<Str
 /// The templates; the settings were refused before if one of them has a mistake.
 fn templates(values: &Values) -> BTreeMap<String, Template> {
     read_templates(values).unwrap_or_default()
-}
-
-fn ports_suffice(values: &Values) -> Vec<Finding> {
-    let (Some(range), Some(most)) = (values.find(&SANDBOX_PORTS), values.find(&MAX_SANDBOXES))
-    else {
-        return Vec::new();
-    };
-    if range.count() >= most {
-        return Vec::new();
-    }
-    let text = format!(
-        "SANDBOX_PORTS has {} ports for MAX_SANDBOXES {most}: some sandboxes will have none; \
-         widen the range",
-        range.count()
-    );
-    vec![Finding::Warning(text)]
-}
-
-fn drain_ends(values: &Values) -> Vec<Finding> {
-    if values.get(&MAX_TTL).is_zero() && values.get(&SHUTDOWN_DRAIN_TIMEOUT).is_zero() {
-        let text = "MAX_TTL and SHUTDOWN_DRAIN_TIMEOUT are both unlimited: a shutdown may wait for \
-                    ever; set one of them";
-        return vec![Finding::Warning(text.to_owned())];
-    }
-    Vec::new()
 }
 
 /// How long a shutdown lets sessions be before it closes them in their quiet moments; `None`: it

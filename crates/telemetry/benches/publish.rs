@@ -74,6 +74,7 @@ fn publish(criterion: &mut Criterion) {
                 route: "/v1".into(),
                 status: 200,
                 duration_ms: took,
+                principal: None,
             };
             telemetry.publish(Some(black_box("box")), black_box(event));
         });

@@ -18,7 +18,13 @@ async fn start() -> Result<(Telemetry, TelemetryOwner), Box<dyn std::error::Erro
 
 fn api_call() -> ApiCall {
     let took = Duration::from_millis(3).into();
-    ApiCall { method: "GET".into(), route: "/v1/node".into(), status: 200, duration_ms: took }
+    ApiCall {
+        method: "GET".into(),
+        route: "/v1/node".into(),
+        status: 200,
+        duration_ms: took,
+        principal: None,
+    }
 }
 
 #[tokio::test]

@@ -119,7 +119,8 @@ impl Driver for FakeDriver {
             let _call = Call::begin(self);
             // A call that hangs or panics leaves what it has made, as a real one would.
             let stubborn = {
-                let at = At { point: Point::Cancel, lifecycle: &lifecycle, flags: &spec.switches() };
+                let at =
+                    At { point: Point::Cancel, lifecycle: &lifecycle, flags: &spec.switches() };
                 let act = lock(&self.script).as_ref().map_or(Act::Go, |script| script(&at));
                 matches!(act, Act::Hang)
             };
