@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lockkeeper_tests::{Outcome, daemon, must, node};
+use lockkeeper_tests::{Outcome, daemon, must, node, rust_client};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use testkit::daemon::Daemon;
@@ -10,6 +10,7 @@ use testkit::daemon::Daemon;
 crate::facts! {
     playwright_drives_a_sandbox_over_http_and_ws,
     puppeteer_24_and_25_drive_a_sandbox_over_ws,
+    a_rust_client_finds_the_browser_by_either_address_and_drives_it,
     each_client_connects_again_to_the_same_url_after_a_crash,
     a_message_of_twenty_mebibytes_passes,
     quick_connect_makes_a_sandbox_for_the_life_of_the_socket,
@@ -62,20 +63,41 @@ fn puppeteer_24_and_25_drive_a_sandbox_over_ws() -> Outcome {
     finish(daemon)
 }
 
+fn a_rust_client_finds_the_browser_by_either_address_and_drives_it() -> Outcome {
+    let mut daemon = daemon().start()?;
+    let sandbox = daemon.create(&json!({ "id": "rust" }))?;
+    for endpoint in ["cdp_url", "ws_url"] {
+        let endpoint = sandbox[endpoint].as_str().unwrap_or_default();
+        let lines = rust_client(&["drive", endpoint])?.finish(CLIENT)?;
+        must!(lines.iter().any(|l| l["step"] == "screenshot"), "{endpoint}: {lines:?}");
+    }
+    let events = daemon.events()?;
+    let ends = events.wait_count("cdp_disconnect", 2, Duration::from_secs(5))?;
+    // Its process ends without a close frame.
+    must!(ends.iter().all(|e| e["data"]["detail"] == "client_vanished"), "{ends:?}");
+    daemon.call("DELETE", "/v1/sandboxes/rust", None)?;
+    finish(daemon)
+}
+
 fn each_client_connects_again_to_the_same_url_after_a_crash() -> Outcome {
     let mut daemon = daemon().start()?;
     let sandbox = daemon.create(&json!({ "id": "crashing", "flavour": "chromium" }))?;
     let http = sandbox["cdp_url"].as_str().unwrap_or_default().to_owned();
     let ws = sandbox["ws_url"].as_str().unwrap_or_default().to_owned();
     let events = daemon.events()?;
-    let clients: [(&str, &[&str]); 3] = [
+    let clients: [(&str, &[&str]); 4] = [
         ("playwright.mjs", &["drive", &http]),
         ("puppeteer.mjs", &["24", "ws", &ws]),
         ("puppeteer.mjs", &["25", "ws", &ws]),
+        ("rust", &["drive", &http]),
     ];
     for (crashes, (script, arguments)) in clients.into_iter().enumerate() {
         let drive = || -> Outcome {
-            let lines = node(script, arguments)?.finish(CLIENT)?;
+            let client = match script {
+                "rust" => rust_client(arguments)?,
+                script => node(script, arguments)?,
+            };
+            let lines = client.finish(CLIENT)?;
             must!(lines.iter().any(|l| l["step"] == "screenshot"), "{arguments:?}: {lines:?}");
             Ok(())
         };
@@ -91,7 +113,7 @@ fn each_client_connects_again_to_the_same_url_after_a_crash() -> Outcome {
     }
     let connects = events.of("cdp_connect");
     let generations: Vec<_> = connects.iter().map(|e| e["data"]["generation"].clone()).collect();
-    must!(generations == [1, 2, 2, 3, 3, 4], "they came to {generations:?}");
+    must!(generations == [1, 2, 2, 3, 3, 4, 4, 5], "they came to {generations:?}");
     daemon.call("DELETE", "/v1/sandboxes/crashing", None)?;
     finish(daemon)
 }
@@ -100,14 +122,17 @@ fn a_message_of_twenty_mebibytes_passes() -> Outcome {
     let mut daemon = daemon().start()?;
     let sandbox = daemon.create(&json!({}))?;
     let http = sandbox["cdp_url"].as_str().unwrap_or_default().to_owned();
-    let lines = node("playwright.mjs", &["large", &http])?.finish(CLIENT)?;
-    let wire = lines.iter().find_map(|l| l["wire"].as_u64()).unwrap_or(0);
-    must!(wire >= 20 << 20, "only {wire} bytes went over the wire: {lines:?}");
     let events = daemon.events()?;
-    let end = events
-        .wait_for("the disconnect", Duration::from_secs(5), |e| e["type"] == "cdp_disconnect")?;
-    let bytes = end["data"]["bytes_to_client"].as_u64().unwrap_or(0);
-    must!(bytes >= wire, "only {bytes} bytes were counted, {wire} were sent: {end}");
+    let large = ["large", http.as_str()];
+    for done in 0..2 {
+        let client = if done == 0 { node("playwright.mjs", &large) } else { rust_client(&large) };
+        let lines = client?.finish(CLIENT)?;
+        let wire = lines.iter().find_map(|l| l["wire"].as_u64()).unwrap_or(0);
+        must!(wire >= 20 << 20, "only {wire} bytes went over the wire: {lines:?}");
+        let ends = events.wait_count("cdp_disconnect", done + 1, Duration::from_secs(5))?;
+        let bytes = ends[done]["data"]["bytes_to_client"].as_u64().unwrap_or(0);
+        must!(bytes >= wire, "only {bytes} bytes were counted, {wire} were sent: {ends:?}");
+    }
     let id = sandbox["id"].as_str().unwrap_or_default();
     daemon.call("DELETE", &format!("/v1/sandboxes/{id}"), None)?;
     finish(daemon)
