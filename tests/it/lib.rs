@@ -11,7 +11,7 @@ pub use cdp::{Cdp, Ended, Refused};
 pub use echo::serve_echo;
 pub use nats::NatsServer;
 pub use otlp::Receiver;
-pub use parts::{cli, clients, daemon, gateway, node, rust_client, sidecar};
+pub use parts::{cli, clients, daemon, gateway, node, rust_client, rust_client_binary, sidecar};
 pub use unit::{NotifySocket, Unit};
 
 /// What a test returns: nothing, or a text that says what was seen instead.

@@ -29,6 +29,7 @@ mod flow_pool;
 mod flow_readers;
 mod flow_rest;
 mod flow_restart;
+mod flow_runner;
 mod flow_security;
 mod flow_snapshots;
 mod flow_templates;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         ("flow_readers", flow_readers::FACTS),
         ("flow_rest", flow_rest::FACTS),
         ("flow_restart", flow_restart::FACTS),
+        ("flow_runner", flow_runner::FACTS),
         ("flow_snapshots", flow_snapshots::FACTS),
         ("flow_security", flow_security::FACTS),
         ("flow_templates", flow_templates::FACTS),

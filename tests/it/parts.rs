@@ -54,18 +54,27 @@ pub fn node(script: &str, args: &[&str]) -> Result<Client, String> {
     Client::start(&node, &clients(), script, args)
 }
 
+/// The client in Rust, which is an agent's runner too.
+///
+/// # Errors
+/// With the remedy, when it is missing.
+pub fn rust_client_binary() -> Result<PathBuf, String> {
+    let mut target = binary("");
+    target.pop();
+    let client = target.join("rust-client/debug/rust-client");
+    match client.exists() {
+        true => Ok(client),
+        false => Err("the client in Rust is not built; run: cargo xtask test".into()),
+    }
+}
+
 /// Starts the client in Rust, which `cargo xtask test` builds beside the tests: it is not part of the
 /// workspace.
 ///
 /// # Errors
 /// With the remedy, when it is missing.
 pub fn rust_client(args: &[&str]) -> Result<Client, String> {
-    let mut target = binary("");
-    target.pop();
-    let client = target.join("rust-client/debug/rust-client");
-    if !client.exists() {
-        return Err("the client in Rust is not built; run: cargo xtask test".into());
-    }
+    let client = rust_client_binary()?;
     let (first, rest) = args.split_first().ok_or("a mode is missing")?;
     Client::start(&client, &clients(), first, rest)
 }

@@ -69,7 +69,7 @@ const EXIT_POLICIES: &[(&str, ExitPolicy)] =
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start a sandbox and print its DevTools addresses once its browser answers.
-    Create(Create),
+    Create(Box<Create>),
     /// List sandboxes.
     #[command(visible_alias = "list")]
     Ls(List),

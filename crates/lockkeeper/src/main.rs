@@ -50,7 +50,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let waits = std::io::stderr().is_terminal();
     let connect = || Node::new(&cli.connection.url, cli.connection.token()?);
     match cli.command {
-        Command::Create(create) => sandboxes::create(&connect()?, &mut output, create, waits),
+        Command::Create(create) => sandboxes::create(&connect()?, &mut output, *create, waits),
         Command::Ls(list) => sandboxes::list(&connect()?, &mut output, &list),
         Command::Get { id } => sandboxes::get(&connect()?, &mut output, &id),
         Command::Rm(remove) => sandboxes::remove(&connect()?, &mut output, &remove, waits),

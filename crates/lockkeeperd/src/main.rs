@@ -5,6 +5,7 @@ mod drain;
 mod event_log;
 mod node;
 mod ports;
+mod runners;
 mod settings;
 mod subdomains;
 

@@ -12,13 +12,16 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::map_request;
 use axum::response::{IntoResponse, Response};
+use between_run_listener::api::router_without_put;
+use between_run_listener::http::{Client, Options};
+use between_run_listener::session::{self, Observe, Sessions};
 use devtoolsproxy::{Edge, EdgeSettings};
 use eventlog::{LogName, LogOptions};
 use http::{StatusCode, Uri};
 use orchestrator::grpc::answer_grpc;
 use orchestrator::process::{ProcessDriver, SetupError};
 use orchestrator::urls::{OwnPorts, UrlBuilder};
-use orchestrator::{Caller, Config, Orchestrator};
+use orchestrator::{Caller, Config, Orchestrator, Runners};
 use service::access::{
     Access, AccessMetrics, Origin, Principal, protect, protect_known, protect_without_token,
 };
@@ -28,14 +31,16 @@ use service::settings::{SettingValue, Values};
 use service::shutdown::{DrainMetrics, publish_to, tell_the_end};
 use service::{Admin, ExitStatus, Readiness, Refused, Service, Signals, StateLock};
 use telemetry::events::NodeStarted;
-use telemetry::metrics::CdpMetrics;
+use telemetry::metrics::{CdpMetrics, ListenerMetrics};
 use telemetry::{Telemetry, TelemetryMetrics};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::directory::{Guard, Sandboxes};
 use crate::drain::{Node, NodeDoor};
 use crate::event_log;
 use crate::ports::Ports;
+use crate::runners::{NOT_BY_CLIENTS, SandboxRunners};
 use crate::settings;
 
 /// Time that open API calls have to end once everything else has.
@@ -44,6 +49,8 @@ const API_GRACE: Duration = Duration::from_secs(5);
 const EDGE_GRACE: Duration = Duration::from_secs(1);
 /// Time for the streams of events to hear of everything.
 const EVENTS_GRACE: Duration = Duration::from_secs(2);
+/// Time for listeners of runners and the writers of their logs to end.
+const SESSIONS_GRACE: Duration = Duration::from_secs(8);
 /// The most that any other closer may take.
 const CLOSE: Duration = Duration::from_secs(10);
 /// The DevTools front-end that ships with the browser.
@@ -79,6 +86,11 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         TelemetryMetrics::register(&mut registry, store.backend()),
     );
 
+    let listener = bind(values.get(&API_LISTEN), "LOCKKEEPER_API_LISTEN").await?;
+    let address = listener.local_addr().map_err(|e| Refused::system("the API listener", &e))?;
+    let access_metrics = AccessMetrics::register(&mut registry);
+    let access = Access::new(settings::access(values, &files, access_metrics));
+    let runners = SandboxRunners::new(address, access.needs_token());
     let driver =
         ProcessDriver::new(settings::process(values, &state_dir)).map_err(|e| browsers(&e))?;
     for note in driver.notes() {
@@ -90,6 +102,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         Config {
             snapshots: Some(snapshots),
             records: Some(state_dir.join("records")),
+            runners: Some(Arc::clone(&runners) as Arc<dyn Runners>),
             ..settings::orchestrator(values, &node_id)
         },
         Arc::new(driver),
@@ -97,12 +110,18 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         orchestrator::Metrics::register(&mut registry),
     );
 
-    let listener = bind(values.get(&API_LISTEN), "LOCKKEEPER_API_LISTEN").await?;
-    let address = listener.local_addr().map_err(|e| Refused::system("the API listener", &e))?;
-    let access_metrics = AccessMetrics::register(&mut registry);
-    let access = Access::new(settings::access(values, &files, access_metrics));
+    let observe = Observe {
+        telemetry: telemetry.clone(),
+        metrics: Some(ListenerMetrics::register(&mut registry)),
+        stopped: Some(SandboxRunners::on_stop(orchestrator.clone())),
+    };
+    // Runners are on this machine.
+    let client = Client::new(Options::default());
+    let sessions =
+        Sessions::open_observed(Arc::clone(&store), client, session::Options::default(), observe);
+    let sessions = sessions.await.map_err(|e| Refused::system("the sessions of runners", &e))?;
     let reports = (telemetry.clone(), CdpMetrics::register(&mut registry));
-    let edge = Arc::new(edge(values, &access, &orchestrator, reports));
+    let edge = Arc::new(edge(values, &access, (&orchestrator, &runners), reports));
     let requests = HttpMetrics::register(&mut registry);
     let drain_metrics = DrainMetrics::register(&mut registry);
 
@@ -123,7 +142,8 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let api = orchestrator
         .router_with_ports(urls(values, address), own())
         .merge(orchestrator.grpc(urls(values, address), own()))
-        .merge(events.router());
+        .merge(events.router())
+        .merge(router_without_put(Arc::clone(&sessions), NOT_BY_CLIENTS));
     let streams = events.streams();
     let health = protect_without_token(&access, orchestrator.grpc_health());
     let api = protect(&access, api.layer(map_request(name_caller)));
@@ -162,6 +182,10 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let closing = orchestrator.clone();
     let watched = orchestrator.clone();
     let edge_end = Arc::clone(&edge);
+    let (watching, starting) = (Arc::clone(&runners), Arc::clone(&runners));
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let (keeper, kept) = (Arc::clone(&sessions), Arc::clone(&sessions));
     let report = service
         .closer("sandboxes", CLOSE, move |_| async move {
             closing.close().await;
@@ -178,14 +202,33 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
             }
             Ok::<(), String>(())
         })
+        .critical("runners", async move {
+            let both = Box::pin(async { tokio::join!(watching.run(), keeper.run()) });
+            stopped.run_until_cancelled(both).await;
+            Ok::<(), String>(())
+        })
         .http("API", server, API_GRACE)
+        // After their sandboxes, and before the servers close: readers hear the end of them.
+        .closer("sessions of runners", CLOSE, move |until| async move {
+            stop.cancel();
+            runners.settle().await;
+            let until = until.min(Instant::now() + SESSIONS_GRACE);
+            match sessions.shutdown(until.into_std()).await.late {
+                0 => Ok(()),
+                late => Err(format!("{late} listeners did not end")),
+            }
+        })
         // Before the servers close, so that readers of the stream hear everything and its end.
         .closer("event streams", CLOSE, move |_| async move {
             watched.end_watches();
             streams.end(EVENTS_GRACE).await;
             Ok::<(), String>(())
         })
-        .start_up(async move { orchestrator.reclaim().await.map(drop) })
+        .start_up(async move {
+            orchestrator.reclaim().await.map_err(|error| error.to_string())?;
+            starting.keep_in(&kept, &orchestrator);
+            Ok::<(), String>(())
+        })
         .when_ready(move || {
             let version = env!("CARGO_PKG_VERSION").into();
             telemetry.publish(None, NodeStarted { version });
@@ -217,7 +260,7 @@ fn browsers(error: &SetupError) -> Refused {
 fn edge(
     values: &Values,
     access: &Access,
-    orchestrator: &Orchestrator,
+    (orchestrator, runners): (&Orchestrator, &Arc<SandboxRunners>),
     reports: (Telemetry, CdpMetrics),
 ) -> Edge {
     let guard =
@@ -234,7 +277,11 @@ fn edge(
     settings.ttl_grace = settings::ttl_grace(values);
     Edge::new(
         Arc::new(Sandboxes(orchestrator.clone())),
-        Arc::new(Guard { access: guard, subdomains_of: settings::subdomains_of(values) }),
+        Arc::new(Guard {
+            access: guard,
+            subdomains_of: settings::subdomains_of(values),
+            runners: Arc::clone(runners),
+        }),
         reports,
         settings,
     )

@@ -27,6 +27,10 @@ pub enum Told {
     Exited(Exited),
     /// A browser will be started in place of the one that ended.
     Relaunching,
+    /// Its runner is ready.
+    RunnerReady(RunnerReady),
+    /// Its runner ended.
+    RunnerExited(RunnerExited),
     /// No browser will be started again.
     Gone(Stop),
 }
@@ -72,6 +76,30 @@ pub struct Exited {
     pub uptime: Duration,
     /// Sessions that were open then.
     pub sessions: u64,
+}
+
+/// A runner is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunnerReady {
+    /// Where it listens.
+    pub url: String,
+    /// Its process, where there is one.
+    pub pid: Option<u32>,
+    /// From spawn to ready.
+    pub start_time: Duration,
+}
+
+/// A runner ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunnerExited {
+    /// How.
+    pub cause: Cause,
+    /// Whether we ordered it.
+    pub expected: bool,
+    /// From spawn to end.
+    pub uptime: Duration,
+    /// When the next one starts; absent if none will.
+    pub restart_in: Option<Duration>,
 }
 
 /// The browsers of one incarnation of a sandbox.
@@ -189,6 +217,13 @@ impl Browsers {
                 if relaunch_in.is_some() {
                     told.push(Told::Relaunching);
                 }
+            }
+            DriverEvent::RunnerReady { url, pid, start_time } => {
+                told.push(Told::RunnerReady(RunnerReady { url, pid, start_time }));
+            }
+            DriverEvent::RunnerExited { cause, expected, uptime, restart_in } => {
+                let exited = RunnerExited { cause, expected, uptime, restart_in };
+                told.push(Told::RunnerExited(exited));
             }
             DriverEvent::Gone { cause, why } => {
                 self.gone = true;

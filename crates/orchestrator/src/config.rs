@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::registry::Bounds;
+use crate::runners::Runners;
 use crate::snapshots::SnapshotStore;
 use crate::templates::Template;
 
@@ -65,6 +67,8 @@ pub struct Config {
     pub cancel_grace: Duration,
     /// What a create may name; `default` is always there.
     pub templates: BTreeMap<String, Template>,
+    /// Who keeps the agent sessions of sandboxes with a runner; without it, nobody.
+    pub runners: Option<Arc<dyn Runners>>,
 }
 
 /// The name of the template that a create without one gets.
@@ -99,6 +103,7 @@ impl Default for Config {
             ttl_grace: Duration::ZERO,
             cancel_grace: Duration::from_secs(5),
             templates: BTreeMap::new(),
+            runners: None,
         }
     }
 }

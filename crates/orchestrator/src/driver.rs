@@ -20,12 +20,14 @@ mod keeping;
 mod launch;
 mod limits;
 mod restart;
+mod runner;
 
 pub use failure::{ReclaimError, StartError};
 pub use keeping::{Closed, Kept, ProfileError, ProfileId, Room};
 pub use launch::{Flavour, LaunchSpec, OnExit};
 pub use limits::LaunchLimits;
 pub use restart::{ProbeError, RestartChange, RestartError};
+pub use runner::RunnerSpec;
 
 /// A boxed future, so that `Driver` stays object safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -97,6 +99,26 @@ pub enum DriverEvent {
         uptime: Duration,
         /// When the next generation starts; absent if none will.
         relaunch_in: Option<Duration>,
+    },
+    /// Its runner is ready.
+    RunnerReady {
+        /// Where it listens, such as `http://127.0.0.1:41234`.
+        url: String,
+        /// Process id, where there is one.
+        pid: Option<u32>,
+        /// From spawn to ready.
+        start_time: Duration,
+    },
+    /// Its runner ended.
+    RunnerExited {
+        /// How.
+        cause: Cause,
+        /// Whether the driver ordered it.
+        expected: bool,
+        /// From spawn to its end.
+        uptime: Duration,
+        /// When the next one starts; absent if none will.
+        restart_in: Option<Duration>,
     },
     /// Nothing of the instance runs and nothing will be started again, though nobody called `stop`.
     Gone {

@@ -209,6 +209,7 @@ impl Plan {
             start_timeout: config.create_timeout,
             crash_max: config.crash_max,
             crash_window: config.crash_window,
+            runner: None,
         }
     }
 }

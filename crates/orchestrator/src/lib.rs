@@ -16,6 +16,7 @@ pub mod process;
 mod records;
 pub mod registry;
 mod rest;
+mod runners;
 pub mod snapshots;
 pub mod templates;
 pub mod urls;
@@ -26,6 +27,7 @@ mod shell;
 pub use config::Config;
 pub use face::Caller;
 pub use metrics::Metrics;
+pub use runners::Runners;
 pub use shell::{
     Blocker, ChangeError, CheckpointError, Checkpointed, CreateError, DeleteError, DeleteOptions,
     DrainCounts, DrainTotals, DrainWatch, ForceError, ForceReason, ForceReport, LifeStep,

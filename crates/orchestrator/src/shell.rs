@@ -26,6 +26,7 @@ mod repeats;
 mod requests;
 mod restart;
 mod resume;
+mod runner;
 mod snapshot;
 mod snapshots;
 mod start;

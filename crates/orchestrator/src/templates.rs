@@ -10,9 +10,11 @@ use crate::driver::{Flavour, LaunchLimits, OnExit};
 use crate::launch::{env_mistakes, flag_mistakes, mistake, ttl_mistake};
 
 mod overrides;
+mod runner;
 mod words;
 
 pub use overrides::Override;
+pub use runner::RunnerTemplate;
 pub use words::{Viewport, ViewportError};
 
 /// What sandboxes of one kind have in common.
@@ -50,6 +52,8 @@ pub struct Template {
     pub on_drain: Option<DrainPolicy>,
     /// Whether a client that connects brings it back when it is parked; it does if absent.
     pub auto_resume: Option<bool>,
+    /// What runs beside each browser.
+    pub runner: Option<RunnerTemplate>,
     /// How many browsers wait for a create.
     pub pool: usize,
     /// What a create may say otherwise.
@@ -76,6 +80,7 @@ impl Default for Template {
             on_expire: None,
             on_drain: None,
             auto_resume: None,
+            runner: None,
             pool: 0,
             overridable: Override::ALL.into_iter().collect(),
         }
@@ -93,6 +98,11 @@ impl Template {
         if !self.extensions.is_empty() && self.flavour != Some(Flavour::Chromium) {
             let problem = "are loaded by the full browser only; set flavour = \"chromium\"";
             mistakes.push(mistake("extensions", problem));
+        }
+        mistakes.extend(self.runner.iter().flat_map(RunnerTemplate::mistakes));
+        if self.runner.is_some() && self.pool > 0 {
+            let problem = "needs no runner beside it: a browser that waits has no sandbox yet";
+            mistakes.push(mistake("pool", problem));
         }
         if self.browser.is_some() && self.flavour.is_none() {
             mistakes.push(mistake("browser_path", "needs a flavour beside it"));

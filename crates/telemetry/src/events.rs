@@ -38,8 +38,8 @@ pub use node::{
 pub use posted::{METADATA_PAIRS, METADATA_TEXT, NoCategory, Posted, PostedSource};
 pub use sandbox::{
     SandboxCheckpointFailed, SandboxCheckpointed, SandboxCreateRefused, SandboxCreated,
-    SandboxPaused, SandboxReady, SandboxResumed, SandboxStateChanged, SandboxStopped,
-    SandboxStopping, SandboxUpdated,
+    SandboxPaused, SandboxReady, SandboxResumed, SandboxRunnerExited, SandboxRunnerReady,
+    SandboxStateChanged, SandboxStopped, SandboxStopping, SandboxUpdated,
 };
 
 /// One type of event, as the catalogue has it.
@@ -204,7 +204,7 @@ catalogue! {
     BrowserStarted, BrowserExited, BrowserRestarted,
     SandboxCreated, SandboxReady, SandboxCreateRefused, SandboxUpdated, SandboxStateChanged,
     SandboxPaused, SandboxResumed, SandboxCheckpointed, SandboxCheckpointFailed, SandboxStopping,
-    SandboxStopped,
+    SandboxStopped, SandboxRunnerReady, SandboxRunnerExited,
     DrainStarted, DrainProgress, DrainForced, DrainFinished,
     NodeStarted, NodeStatusChanged, NodeStopped,
     ListenerStarted, ListenerConnected, ListenerDisconnected, ListenerRetry, ListenerStopped,

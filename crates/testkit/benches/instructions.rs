@@ -145,7 +145,8 @@ fn filter(events: usize) {
     let (telemetry, _owner) = Telemetry::start(Settings::new("n1"), log, counted);
     let duration_ms = Millis(Duration::from_millis(3));
     for _ in 0..events {
-        let event = ApiCall { method: "GET".into(), route: "/v1".into(), status: 200, duration_ms };
+        let (method, route, principal) = ("GET".into(), "/v1".into(), None);
+        let event = ApiCall { method, route, status: 200, duration_ms, principal };
         telemetry.publish(Some(black_box("box")), black_box(event));
     }
 }

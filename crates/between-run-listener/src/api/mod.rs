@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::routing::{get, post, put};
+use axum::routing::{MethodRouter, get, post, put};
 use bytes::Bytes;
+use http::StatusCode;
 
 use crate::SessionKey;
 use crate::session::{Held, Sessions};
@@ -26,13 +27,27 @@ const BODY_MAX: usize = 16 << 20;
 type Api = axum::extract::State<Arc<Sessions>>;
 type Names = axum::extract::Path<(String, String)>;
 
+/// Where a session is.
+const SESSION: &str = "/v1/projects/{project}/sessions/{session}";
+
 /// The routes below `/v1/projects`.
 pub fn router(sessions: Arc<Sessions>) -> Router {
-    let session = "/v1/projects/{project}/sessions/{session}";
-    let at = |rest: &str| format!("{session}{rest}");
+    let made = put(settings::put).delete(settings::delete).get(settings::show);
+    routes(made.with_state(Arc::clone(&sessions)), sessions)
+}
+
+/// The same for sessions that the daemon itself makes and deletes: PUT and DELETE of a session are
+/// refused with 403 and this text.
+pub fn router_without_put(sessions: Arc<Sessions>, why: &'static str) -> Router {
+    let refuse = move || async move { Refused::new(StatusCode::FORBIDDEN, "not_by_clients", &why) };
+    let made = put(refuse).delete(refuse).get(settings::show);
+    routes(made.with_state(Arc::clone(&sessions)), sessions)
+}
+
+fn routes(session: MethodRouter, sessions: Arc<Sessions>) -> Router {
+    let at = |rest: &str| format!("{SESSION}{rest}");
     Router::new()
         .route("/v1/projects/{project}/sessions", get(settings::list))
-        .route(session, put(settings::put).get(settings::show).delete(settings::delete))
         .route(&at("/status"), get(status::status))
         .route(&at("/listener/rearm"), post(status::rearm))
         .route(&at("/export"), get(export::export))
@@ -47,6 +62,7 @@ pub fn router(sessions: Arc<Sessions>) -> Router {
         .route(&at("/agui/tasks/{task}/output"), get(runner::output))
         .route(&at("/agui/tasks/{task}/stop"), post(runner::stop))
         .with_state(sessions)
+        .route(SESSION, session)
 }
 
 fn key(project: &str, session: &str) -> Result<SessionKey, Refused> {

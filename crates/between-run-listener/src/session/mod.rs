@@ -23,6 +23,6 @@ mod writer;
 
 pub use bases::{BasesError, Seal};
 pub use handle::{Closed, Session, Setup, Start};
-pub use observe::Observe;
+pub use observe::{Observe, OnStop};
 pub use sessions::{Held, Options, Put, Sessions, SessionsError};
 pub use shared::Snapshot;

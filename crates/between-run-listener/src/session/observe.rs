@@ -1,6 +1,7 @@
 //! What sessions tell of themselves: events, and numbers.
 
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytestring::ByteString;
@@ -22,12 +23,24 @@ pub struct Observe {
     pub telemetry: Telemetry,
     /// Takes numbers, if somebody wants them.
     pub metrics: Option<ListenerMetrics>,
+    /// Hears that a finished run has stopped a session.
+    pub stopped: Option<OnStop>,
+}
+
+/// Hears of a session; called from the task that looks after them all, so it returns at once.
+#[derive(Clone)]
+pub struct OnStop(pub Arc<dyn Fn(&SessionKey) + Send + Sync>);
+
+impl fmt::Debug for OnStop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnStop")
+    }
 }
 
 impl Default for Observe {
     /// Nowhere.
     fn default() -> Self {
-        Self { telemetry: Telemetry::disconnected(), metrics: None }
+        Self { telemetry: Telemetry::disconnected(), metrics: None, stopped: None }
     }
 }
 

@@ -68,6 +68,28 @@ pub enum Snapshots {
     Increment,
 }
 
+impl Settings {
+    /// A runner at this address, and everything else as it is where nothing is said.
+    pub fn at(runner_url: impl Into<String>) -> Self {
+        Self {
+            runner_url: runner_url.into(),
+            headers: BTreeMap::new(),
+            stop_on_run_finished: false,
+            thread_id: None,
+            run_path: run_path(),
+            events_path: events_path(),
+            interrupt_path: interrupt_path(),
+            feedback_path: feedback_path(),
+            capabilities_path: capabilities_path(),
+            tasks_path: tasks_path(),
+            snapshots: Snapshots::Whole,
+            idle_timeout_ms: None,
+            run_idle_timeout_ms: None,
+            retry_min_ms: None,
+        }
+    }
+}
+
 impl Snapshots {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
     const fn is_whole(&self) -> bool {

@@ -1,5 +1,7 @@
 //! What settings must be together.
 
+use std::path::Path;
+
 use orchestrator::Template;
 use orchestrator::process::check_extension;
 use service::settings::shared::SHUTDOWN_DRAIN_TIMEOUT;
@@ -26,7 +28,13 @@ pub(super) fn templates_are_right(values: &Values) -> Vec<Finding> {
                 let folders = template.extensions.iter().filter(|dir| dir.is_absolute());
                 let unusable = folders.filter_map(|dir| check_extension(dir).err());
                 let unusable = unusable.map(|e| format!("templates.{name}.extensions: {e}"));
-                told.chain(unusable).collect::<Vec<_>>()
+                let program = template.runner.iter().filter_map(|runner| runner.command.first());
+                // One that is not absolute is told of above.
+                let missing = program.filter(|p| p.starts_with('/') && !Path::new(p).is_file());
+                let missing = missing.map(|program| {
+                    format!("templates.{name}.runner.command: there is no program {program}")
+                });
+                told.chain(unusable).chain(missing).collect::<Vec<_>>()
             };
             templates.iter().flat_map(wrong).collect()
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use lockkeeper_api::{DrainPolicy, ExpirePolicy, nearest};
 use orchestrator::Template;
 use orchestrator::driver::{Flavour, LaunchLimits, OnExit};
-use orchestrator::templates::{Override, Viewport};
+use orchestrator::templates::{Override, RunnerTemplate, Viewport};
 use service::settings::{SettingValue, Size};
 use toml::{Table, Value};
 
@@ -20,7 +20,7 @@ pub(crate) const REASON: &str = "A table `[templates.NAME]` for each kind of san
      create can name: what they have in common, see [templates](templates.md).";
 
 /// What a template may say.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "flavour",
     "browser_path",
     "flags",
@@ -37,12 +37,24 @@ const KEYS: [&str; 18] = [
     "on_expire",
     "on_drain",
     "auto_resume",
+    "runner",
     "pool",
     "overridable",
 ];
 
 /// What its limits may say.
 const LIMITS: [&str; 3] = ["memory", "pids", "cpu"];
+
+/// What its runner may say.
+const RUNNER: [&str; 7] = [
+    "command",
+    "env",
+    "ready_path",
+    "required",
+    "on_exit",
+    "start_timeout",
+    "stop_on_run_finished",
+];
 
 /// Below this a browser does not start.
 const LEAST_MEMORY: u64 = 128 << 20;
@@ -126,9 +138,34 @@ impl Keys<'_> {
             on_expire: self.word("on_expire", ExpirePolicy::WORDS),
             on_drain: self.word("on_drain", DrainPolicy::WORDS),
             auto_resume: self.flag("auto_resume"),
+            runner: self.runner(),
             pool: self.whole("pool", &POOL).unwrap_or(0) as usize,
             overridable,
         }
+    }
+
+    fn runner(&mut self) -> Option<RunnerTemplate> {
+        let value = self.table.get("runner")?;
+        let Some(table) = value.as_table() else {
+            self.mistake("runner", "must be a table such as { command = [\"/usr/bin/agent\"] }");
+            return None;
+        };
+        let path = format!("{}.runner", self.path);
+        let mut keys = Keys { path, table, mistakes: &mut *self.mistakes };
+        keys.only(&RUNNER);
+        let usual = RunnerTemplate::default();
+        let exits = [("restart", OnExit::Relaunch), ("stop", OnExit::Stop)];
+        Some(RunnerTemplate {
+            command: keys.texts("command"),
+            env: keys.variables(),
+            ready_path: keys.text("ready_path").unwrap_or(usual.ready_path),
+            required: keys.flag("required").unwrap_or(usual.required),
+            on_exit: keys.word("on_exit", &exits).unwrap_or(usual.on_exit),
+            start_timeout: keys.setting("start_timeout").unwrap_or(usual.start_timeout),
+            stop_on_run_finished: keys
+                .flag("stop_on_run_finished")
+                .unwrap_or(usual.stop_on_run_finished),
+        })
     }
 
     fn limits(&mut self) -> LaunchLimits {

@@ -43,6 +43,8 @@ fn names(told: &[Told]) -> Vec<&'static str> {
             Told::OutOfMemory(..) => "+oom",
             Told::Exited(_) => "+exited",
             Told::Relaunching => "+relaunching",
+            Told::RunnerReady(_) => "+runner_ready",
+            Told::RunnerExited(_) => "+runner_exited",
             Told::Gone(_) => "+gone",
         })
         .collect()

@@ -36,12 +36,25 @@ pub enum StartError {
         /// The end of its log, at most 4 KiB.
         log_tail: String,
     },
+    /// Its runner is required and was not ready; the text says why, with its last words.
+    #[error("{begin}{0}", begin = Self::OF_RUNNER)]
+    Runner(String),
     /// A directory or file could not be made.
     #[error("the sandbox directory could not be prepared: {0}")]
     Directory(String),
     /// `cancel` fired.
     #[error("the start was cancelled")]
     Cancelled,
+}
+
+impl StartError {
+    /// How the text of [`StartError::Runner`] begins.
+    const OF_RUNNER: &str = "the runner ";
+
+    /// Whether this text of a failed start is about a runner.
+    pub(crate) fn is_of_runner(text: &str) -> bool {
+        text.starts_with(Self::OF_RUNNER)
+    }
 }
 
 /// Why what an earlier daemon left could not be cleared. An unreadable list is an error, never an empty one.

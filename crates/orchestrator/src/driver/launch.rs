@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{LaunchLimits, LifecycleId, ProfileId};
+use super::{LaunchLimits, LifecycleId, ProfileId, RunnerSpec};
 
 /// Which browser binary family a sandbox runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -59,6 +59,8 @@ pub struct LaunchSpec {
     pub crash_max: u32,
     /// The window of `crash_max`.
     pub crash_window: Duration,
+    /// What runs beside it.
+    pub runner: Option<RunnerSpec>,
 }
 
 impl LaunchSpec {

@@ -43,6 +43,7 @@ impl From<CreateError> for ApiError {
             CreateError::Deleted(_) => new(Reason::StartCancelled),
             CreateError::Timeout(_) => new(Reason::StartTimeout),
             CreateError::StartFailed(_) => new(Reason::BrowserStartFailed),
+            CreateError::RunnerFailed(_) => new(Reason::RunnerStartFailed),
             CreateError::ForceStopped => new(Reason::ForceStopped),
         }
     }
@@ -188,6 +189,7 @@ impl From<ResumeError> for ApiError {
             ResumeError::Admit(AdmitRefusal::Exists { .. }) => untouched(Reason::SandboxExists),
             ResumeError::Timeout(_) => untouched(Reason::StartTimeout),
             ResumeError::StartFailed(_) => untouched(Reason::BrowserStartFailed),
+            ResumeError::RunnerFailed(_) => untouched(Reason::RunnerStartFailed),
             ResumeError::ForceStopped => untouched(Reason::ForceStopped),
             ResumeError::Ended { reason } => {
                 Self::new(Reason::StartCancelled, SandboxAfter::Gone, text)

@@ -15,6 +15,7 @@ fn launch(flag: &str) -> LaunchSpec {
         on_close: OnExit::Stop,
         start_timeout: secs(60),
         crash_max: 5,
+        runner: None,
         crash_window: secs(60),
     }
 }

@@ -1,13 +1,17 @@
 //! The end of an instance: tried until nothing of it is left.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::instance::Outcome;
+use super::engine::Engine;
+use super::instance::{Instance, Orders, Outcome};
 use super::launch::Home;
+use super::outbox::Outbox;
 use super::removal::Removal;
-use super::supervise::{End, Supervisor};
+use super::supervise::End;
 use crate::driver::StopReport;
 
 /// Attempts to remove a directory before it is set aside.
@@ -34,22 +38,31 @@ impl Patience {
     }
 }
 
-impl Supervisor {
+/// The end of one instance.
+pub(crate) struct Ending<'a> {
+    pub(crate) engine: &'a Arc<Engine>,
+    pub(crate) instance: &'a Instance,
+    pub(crate) orders: &'a mut watch::Receiver<Orders>,
+    pub(crate) outbox: &'a mut Outbox,
+}
+
+impl Ending<'_> {
     /// Kills what is left and removes what there is, until nothing is left or the driver closes.
-    pub(crate) async fn clean_up(&mut self, mut home: Home, end: End, patience: Patience) {
+    pub(crate) async fn clean_up(mut self, mut home: Home, end: End, patience: Patience) {
         let began = end.began.unwrap_or_else(Instant::now);
         let (tries, mut pause) = patience.tries_and_pause();
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let removal = self.engine.remove(&self.spec.lifecycle, home, attempt >= tries).await;
+            let removal =
+                self.engine.remove(&self.instance.lifecycle, home, attempt >= tries).await;
             let (left, errors) = match removal {
                 Removal::Done => (None, Vec::new()),
                 Removal::SetAside(error) => (None, vec![error]),
                 Removal::Left(home, error) => (Some(home), vec![error]),
             };
             for error in &errors {
-                tracing::error!(lifecycle = %self.spec.lifecycle, attempt, error, "cleanup");
+                tracing::error!(lifecycle = %self.instance.lifecycle, attempt, error, "cleanup");
             }
             let (exit, grace, total) = (end.exit, end.grace, began.elapsed());
             let report = StopReport { exit, grace, total, errors };
@@ -71,9 +84,9 @@ impl Supervisor {
     pub(crate) fn depart(&mut self, attempt: u32, report: StopReport) {
         let undelivered = self.outbox.undelivered();
         if undelivered > 0 {
-            tracing::warn!(lifecycle = %self.spec.lifecycle, undelivered, "nobody read its events");
+            tracing::warn!(lifecycle = %self.instance.lifecycle, undelivered, "nobody read its events");
         }
-        self.engine.instances().remove(&self.spec.lifecycle);
+        self.engine.instances().remove(&self.instance.lifecycle);
         self.instance.outcome.send_replace(Some(Outcome { attempt, report, over: true }));
     }
 }

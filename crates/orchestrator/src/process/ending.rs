@@ -89,7 +89,7 @@ impl Supervisor {
 
 /// Asks the browser's whole group to end. The browser must get the signal once only: a second
 /// SIGTERM kills it in the middle of its own orderly end.
-fn terminate(browser: &Browser) {
+pub(crate) fn terminate(browser: &Browser) {
     // Nobody has waited for the child, so its pid is still the group's.
     let group = Pid::from_raw(browser.child.pid());
     let sent = group.is_some_and(|g| rustix::process::kill_process_group(g, Signal::TERM).is_ok());

@@ -11,7 +11,7 @@ use super::config::LauncherCommand;
 use super::exit::Child;
 use super::launcher::Job;
 use super::owner::Owner;
-use super::spawner::{Request, Spawner};
+use super::spawner::{Request, Says, Spawner};
 use super::table::{self, Marks, Proc};
 
 /// How long a kill may take before it is given up for this time. SIGKILL works at once unless a
@@ -178,7 +178,8 @@ impl Hunter {
         let mut args = self.launcher.args.clone();
         args.extend(Job::KillUser(uid).to_args());
         let program = self.launcher.program.clone();
-        let request = Request { program, args, env: Vec::new(), dir: "/".into() };
+        let (env, dir, says) = (Vec::new(), "/".into(), Says::Errors);
+        let request = Request { program, args, env, dir, says };
         let nursery = Arc::clone(self.spawner.nursery());
         let child = match self.spawner.spawn(request).await {
             Ok(spawned) => Child::new(spawned.pid, spawned.pidfd, nursery),

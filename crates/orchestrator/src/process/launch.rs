@@ -1,15 +1,19 @@
 //! From nothing to a browser that answers.
 
+use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use upstream::sources::Announced;
 use upstream::{Cause, WsUrl};
 
 use super::cdp;
+use super::config::Limits;
 use super::engine::Engine;
 use super::environment::{environment, mark};
 use super::exit::Child;
@@ -20,11 +24,11 @@ use super::launcher::{self, Job, Launch};
 use super::log_ring::LogRing;
 use super::owner::Owner;
 use super::record::{Identity, Record};
-use super::spawner::{Request, Spawned};
+use super::spawner::{Request, Says, Spawned};
 use super::state::SandboxDirs;
 use super::stderr;
 use super::table;
-use crate::driver::{LaunchSpec, LifecycleId, StartError};
+use crate::driver::{LaunchSpec, LifecycleId, ProfileId, StartError};
 
 /// Pause between two tries to get an answer from a browser that has printed its address.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -39,10 +43,22 @@ pub(crate) struct Home {
     pub(crate) dirs: SandboxDirs,
 }
 
-/// A browser that runs.
+/// What is started in a home.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) path: PathBuf,
+    pub(crate) args: Vec<OsString>,
+    /// Besides what every program gets.
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) says: Says,
+}
+
+/// A browser that runs, or a runner.
 #[derive(Debug)]
 pub(crate) struct Browser {
     pub(crate) child: Child,
+    /// When its process began, as the kernel counts.
+    start: Option<u64>,
     pub(crate) spawned: Instant,
     /// Copies its stderr to the log until every writer is gone.
     pub(crate) stderr: JoinSet<()>,
@@ -70,7 +86,12 @@ impl Home {
     ///
     /// # Errors
     /// What could not be made; what had been made is removed.
-    pub(crate) async fn make(engine: &Arc<Engine>, spec: &LaunchSpec) -> Result<Self, StartError> {
+    pub(crate) async fn make(
+        engine: &Arc<Engine>,
+        lifecycle: &LifecycleId,
+        limits: Limits,
+        profile: Option<&ProfileId>,
+    ) -> Result<Self, StartError> {
         let directory = |e: io::Error| StartError::Directory(e.to_string());
         let lease = match &engine.uids {
             Some(pool) => {
@@ -79,9 +100,8 @@ impl Home {
             }
             None => None,
         };
-        let (engine, lifecycle) = (Arc::clone(engine), spec.lifecycle.clone());
-        let limits = engine.limits_of(spec);
-        let kept = match &spec.profile {
+        let (engine, lifecycle) = (Arc::clone(engine), lifecycle.clone());
+        let kept = match profile {
             Some(profile) => {
                 let place = engine.kept_profile(profile);
                 Some(place.map_err(|e| StartError::Directory(e.to_string()))?)
@@ -148,41 +168,12 @@ impl Engine {
         let failed = |error, cause| LaunchFailed { error, cause, uptime: spawned.elapsed() };
         let spawn_failed =
             |e: io::Error| failed(StartError::Spawn(e.to_string()), Cause::UnknownExit);
-        let process = self.spawn(spec, home).await.map_err(spawn_failed)?;
-        let (pid, start) = (process.pid, table::start_of(process.pid));
-        home.owner.session_begins(pid);
-        let nursery = Arc::clone(self.hunter.spawner.nursery());
-        let child = match Child::new(pid, process.pidfd, Arc::clone(&nursery)) {
-            Ok(child) => child,
-            Err(e) => {
-                // The runtime cannot watch one more descriptor. The launcher may not be in its group
-                // yet; nobody has waited for it, so the pid is its own.
-                if let Some(launcher) = Pid::from_raw(pid) {
-                    let _ = rustix::process::kill_process(launcher, Signal::KILL);
-                }
-                let _ = self.hunter.kill(&home.owner).await;
-                home.owner.session_ends();
-                nursery.give_up(pid);
-                return Err(spawn_failed(e));
-            }
-        };
-        let mut browser = Browser { child, spawned, stderr: JoinSet::new() };
-        let mut address = match stderr::follow(process.stderr, Arc::clone(log), &mut browser.stderr)
-        {
-            Ok(address) => address,
-            Err(e) => {
-                self.bury(home, browser).await;
-                return Err(spawn_failed(e));
-            }
-        };
-
-        let recorded = async {
-            let identity = start.map(|start| Identity { pid, start });
-            let mut record = self.intent(&spec.lifecycle, home.owner.uid());
-            record.browser = identity;
-            let folder = home.dirs.root.clone();
-            blocking(move || record.write(&folder)).await
-        };
+        let program = self.program(spec, home).await.map_err(spawn_failed)?;
+        let limits = self.limits_of(spec);
+        let (browser, mut address) =
+            self.begin(home, program, limits, log).await.map_err(spawn_failed)?;
+        let pid = browser.child.pid();
+        let recorded = self.recorded(&spec.lifecycle, home, &browser);
         let answer = async {
             recorded.await.map_err(|e| StartError::Directory(e.to_string()))?;
             let Some(url) = address.url().await else {
@@ -227,9 +218,80 @@ impl Engine {
         Err(LaunchFailed { error, cause, uptime })
     }
 
-    async fn spawn(self: &Arc<Self>, spec: &LaunchSpec, home: &Home) -> io::Result<Spawned> {
-        let program = self.browsers.for_launch(spec).ok_or(io::ErrorKind::NotFound)?.to_owned();
-        let (dirs, limits) = (&home.dirs, self.limits_of(spec));
+    /// Starts a program in a home, and reads what it says.
+    ///
+    /// # Errors
+    /// When the system refuses; then no process of it lives.
+    pub(crate) async fn begin(
+        self: &Arc<Self>,
+        home: &Home,
+        program: Program,
+        limits: Limits,
+        log: &Arc<Mutex<LogRing>>,
+    ) -> io::Result<(Browser, Announced)> {
+        let spawned = Instant::now();
+        let process = self.spawn(home, program, limits).await?;
+        let (pid, start) = (process.pid, table::start_of(process.pid));
+        home.owner.session_begins(pid);
+        let nursery = Arc::clone(self.hunter.spawner.nursery());
+        let child = match Child::new(pid, process.pidfd, Arc::clone(&nursery)) {
+            Ok(child) => child,
+            Err(e) => {
+                // The runtime cannot watch one more descriptor. The launcher may not be in its group
+                // yet; nobody has waited for it, so the pid is its own.
+                if let Some(launcher) = Pid::from_raw(pid) {
+                    let _ = rustix::process::kill_process(launcher, Signal::KILL);
+                }
+                let _ = self.hunter.kill(&home.owner).await;
+                home.owner.session_ends();
+                nursery.give_up(pid);
+                return Err(e);
+            }
+        };
+        let mut browser = Browser { child, start, spawned, stderr: JoinSet::new() };
+        match stderr::follow(process.stderr, Arc::clone(log), &mut browser.stderr) {
+            Ok(address) => Ok((browser, address)),
+            Err(e) => {
+                self.bury(home, browser).await;
+                Err(e)
+            }
+        }
+    }
+
+    /// Notes what runs, for the next daemon.
+    pub(crate) fn recorded(
+        &self,
+        lifecycle: &LifecycleId,
+        home: &Home,
+        browser: &Browser,
+    ) -> impl Future<Output = io::Result<()>> + use<> {
+        let pid = browser.child.pid();
+        let mut record = self.intent(lifecycle, home.owner.uid());
+        record.browser = browser.start.map(|start| Identity { pid, start });
+        let folder = home.dirs.root.clone();
+        async move { blocking(move || record.write(&folder)).await }
+    }
+
+    /// The browser of a launch, on a profile that nobody uses.
+    async fn program(&self, spec: &LaunchSpec, home: &Home) -> io::Result<Program> {
+        let path = self.browsers.for_launch(spec).ok_or(io::ErrorKind::NotFound)?.to_owned();
+        let dirs = home.dirs.clone();
+        blocking(move || dirs.clear_locks()).await?;
+        Ok(Program {
+            path,
+            args: command_line(spec.flavour, &home.dirs.profile, &spec.switches()),
+            env: spec.env.clone(),
+            says: Says::Errors,
+        })
+    }
+
+    async fn spawn(
+        self: &Arc<Self>,
+        home: &Home,
+        program: Program,
+        limits: Limits,
+    ) -> io::Result<Spawned> {
+        let dirs = &home.dirs;
         let job = Job::Launch(Launch {
             parent: std::process::id().cast_signed(),
             uid: home.owner.uid(),
@@ -237,19 +299,18 @@ impl Engine {
             file_size: limits.file_size,
             processes: limits.pids,
             cgroups: home.owner.leaf().map(super::cgroup::Leaf::entrances).unwrap_or_default(),
-            program,
-            args: command_line(spec.flavour, &dirs.profile, &spec.switches()),
+            program: program.path,
+            args: program.args,
         });
         let mut args = self.launcher.args.clone();
         args.extend(job.to_args());
         let request = Request {
             program: self.launcher.program.clone(),
             args,
-            env: environment(&dirs.home, &dirs.tmp, home.owner.mark(), &spec.env),
+            env: environment(&dirs.home, &dirs.tmp, home.owner.mark(), &program.env),
             dir: dirs.tmp.clone(),
+            says: program.says,
         };
-        let dirs = dirs.clone();
-        blocking(move || dirs.clear_locks()).await?;
         self.hunter.spawner.spawn(request).await
     }
 
@@ -282,7 +343,7 @@ enum Failed {
     Timeout,
 }
 
-fn tail(log: &Mutex<LogRing>) -> String {
+pub(crate) fn tail(log: &Mutex<LogRing>) -> String {
     log.lock().unwrap_or_else(PoisonError::into_inner).tail()
 }
 

@@ -91,9 +91,9 @@ fn become_browser(launch: &Launch) -> Result<(), Step> {
     let error = browser.args(&launch.args).exec();
     let step = match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            "the sandbox user may not execute the browser, or not pass through a folder above it"
+            "the sandbox user may not execute the program, or not pass through a folder above it"
         }
-        _ => "exec of the browser",
+        _ => "exec of the program",
     };
     Err((step, error))
 }

@@ -26,6 +26,7 @@ use crate::snapshots::{ArchiveSink, ArchiveSource};
 use engine::Engine;
 use instance::Instance;
 use outbox::Outbox;
+use runner::Runner;
 use supervise::Supervisor;
 
 pub use browser::Search;
@@ -61,6 +62,7 @@ mod record;
 mod relaunch;
 mod removal;
 mod restart;
+mod runner;
 mod spawner;
 mod state;
 mod stderr;
@@ -111,55 +113,48 @@ impl Driver for ProcessDriver {
     ) -> BoxFuture<'_, Result<(), StartError>> {
         Box::pin(async move {
             self.check(&spec)?;
-            let instance = Instance::new(spec.lifecycle.clone(), spec.profile.clone());
-            {
-                let mut instances = self.engine.instances();
-                if self.tasks.is_closed() {
-                    return Err(StartError::Spawn("the driver is closed".to_owned()));
-                }
-                if instances.contains_key(&spec.lifecycle) {
-                    return Err(StartError::Spawn(format!("{} runs already", spec.lifecycle)));
-                }
-                instances.insert(spec.lifecycle.clone(), Arc::clone(&instance));
-            }
+            let instance = self.enter(spec.lifecycle.clone(), spec.profile.clone())?;
             // A caller that goes away before the answer cancels as well: nobody would know of it.
             let cancel = cancel.child_token();
             let _gone = cancel.clone().drop_guard();
             let (answer, started) = oneshot::channel();
             let engine = Arc::clone(&self.engine);
-            let supervisor = Supervisor::new(engine, instance, spec, Outbox::new(events));
-            self.tasks.spawn(supervisor.run(answer, cancel));
-            started.await.unwrap_or_else(|_| {
-                Err(StartError::Spawn("the task that ran the sandbox ended early".to_owned()))
-            })
+            let outbox = Outbox::new(events.clone());
+            let supervisor = Supervisor::new(engine, instance, spec.clone(), outbox);
+            self.tasks.spawn(supervisor.run(answer, cancel.clone()));
+            started.await.unwrap_or_else(|_| Err(early()))?;
+            let lifecycle = spec.lifecycle.clone();
+            match self.start_runner(&spec, Outbox::new(events), &cancel).await {
+                Ok(()) => Ok(()),
+                Err(e) => {
+                    let report = self.stop(lifecycle, StopHow::Fast).await;
+                    for error in report.errors {
+                        tracing::error!(error, "cleanup after a runner that did not start");
+                    }
+                    Err(e)
+                }
+            }
         })
     }
 
     fn stop(&self, instance: LifecycleId, how: StopHow) -> BoxFuture<'_, StopReport> {
         Box::pin(async move {
-            match self.engine.instance(&instance) {
+            let stop = async |lifecycle: &LifecycleId| match self.engine.instance(lifecycle) {
                 Some(instance) => instance.stop(how, false).await,
                 None => StopReport::default(),
-            }
+            };
+            let runner = runner::instance_of(&instance);
+            let (mut report, beside) = tokio::join!(stop(&instance), stop(&runner));
+            report.total = report.total.max(beside.total);
+            report.errors.extend(beside.errors.into_iter().map(|error| format!("runner: {error}")));
+            report
         })
     }
 
     fn kill(&self, instance: LifecycleId) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let Some(instance) = self.engine.instance(&instance) else { return };
-            instance.forbid();
-            let killed = async {
-                if let Some(owner) = instance.owner.get()
-                    && let Err(e) = self.engine.hunter.kill(owner).await
-                {
-                    tracing::error!(lifecycle = %instance.lifecycle, error = %e, "kill");
-                }
-                // A start in progress may just have made a process: its own task kills it.
-                instance.still().await;
-            };
-            if tokio::time::timeout(hunt::KILL_WITHIN, killed).await.is_err() {
-                tracing::error!(lifecycle = %instance.lifecycle, "not known to be dead after 2 s");
-            }
+            let runner = runner::instance_of(&instance);
+            tokio::join!(self.kill_one(&instance), self.kill_one(&runner));
         })
     }
 
@@ -202,10 +197,15 @@ impl Driver for ProcessDriver {
         limit: Duration,
     ) -> BoxFuture<'_, Result<Closed, ProfileError>> {
         Box::pin(async move {
-            match self.engine.instance(&instance) {
-                Some(instance) => Ok(instance.close(limit).await),
-                None => Err(ProfileError::Unknown(instance.to_string())),
-            }
+            let Some(browser) = self.engine.instance(&instance) else {
+                return Err(ProfileError::Unknown(instance.to_string()));
+            };
+            let runner = async {
+                if let Some(runner) = self.engine.instance(&runner::instance_of(&instance)) {
+                    runner.stop(StopHow::Fast, false).await;
+                }
+            };
+            Ok(tokio::join!(browser.close(limit), runner).0)
         })
     }
 
@@ -269,7 +269,70 @@ impl Driver for ProcessDriver {
     }
 }
 
+fn early() -> StartError {
+    StartError::Spawn("the task that ran the sandbox ended early".to_owned())
+}
+
 impl ProcessDriver {
+    /// Enters an instance that is about to be started.
+    fn enter(
+        &self,
+        lifecycle: LifecycleId,
+        profile: Option<ProfileId>,
+    ) -> Result<Arc<Instance>, StartError> {
+        let mut instances = self.engine.instances();
+        if self.tasks.is_closed() {
+            return Err(StartError::Spawn("the driver is closed".to_owned()));
+        }
+        if instances.contains_key(&lifecycle) {
+            return Err(StartError::Spawn(format!("{lifecycle} runs already")));
+        }
+        let instance = Instance::new(lifecycle.clone(), profile);
+        instances.insert(lifecycle, Arc::clone(&instance));
+        Ok(instance)
+    }
+
+    /// Starts the runner beside a browser that answers, if there is to be one.
+    async fn start_runner(
+        &self,
+        spec: &LaunchSpec,
+        outbox: Outbox,
+        cancel: &CancellationToken,
+    ) -> Result<(), StartError> {
+        let Some(runner) = spec.runner.clone() else { return Ok(()) };
+        let instance = self.enter(runner::instance_of(&spec.lifecycle), None)?;
+        let (answer, mut started) = oneshot::channel();
+        let engine = Arc::clone(&self.engine);
+        let runner = Runner::new(engine, Arc::clone(&instance), spec, runner, outbox);
+        self.tasks.spawn(runner.run(answer));
+        tokio::select! {
+            biased;
+            outcome = &mut started => outcome.unwrap_or_else(|_| Err(early())),
+            () = cancel.cancelled() => {
+                instance.stop(StopHow::Fast, false).await;
+                Err(StartError::Cancelled)
+            }
+        }
+    }
+
+    /// Kills every process of one instance.
+    async fn kill_one(&self, lifecycle: &LifecycleId) {
+        let Some(instance) = self.engine.instance(lifecycle) else { return };
+        instance.forbid();
+        let killed = async {
+            if let Some(owner) = instance.owner.get()
+                && let Err(e) = self.engine.hunter.kill(owner).await
+            {
+                tracing::error!(%lifecycle, error = %e, "kill");
+            }
+            // A start in progress may just have made a process: its own task kills it.
+            instance.still().await;
+        };
+        if tokio::time::timeout(hunt::KILL_WITHIN, killed).await.is_err() {
+            tracing::error!(%lifecycle, "not known to be dead after 2 s");
+        }
+    }
+
     fn check(&self, spec: &LaunchSpec) -> Result<(), StartError> {
         let refused = |text: String| Err(StartError::Spawn(text));
         if self.engine.browsers.for_launch(spec).is_none() {
@@ -280,13 +343,19 @@ impl ProcessDriver {
         if !state::is_lifecycle(spec.lifecycle.as_str()) {
             return refused(format!("{:?} is no lifecycle id", spec.lifecycle.as_str()));
         }
+        if spec.runner.is_some()
+            && !state::is_lifecycle(runner::instance_of(&spec.lifecycle).as_str())
+        {
+            return refused(format!("{:?} is too long for a runner's", spec.lifecycle.as_str()));
+        }
         for flag in &spec.switches() {
             check_flag(flag, self.engine.allow_no_sandbox).or_else(|e| refused(e.to_string()))?;
         }
         for folder in loaded_extensions(spec) {
             check_extension(Path::new(folder)).or_else(|e| refused(e.to_string()))?;
         }
-        for (name, value) in &spec.env {
+        let of_runner = spec.runner.iter().flat_map(|runner| &runner.env);
+        for (name, value) in spec.env.iter().chain(of_runner) {
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
                 return refused(format!("environment variable {name:?} has an impossible form"));
             }

@@ -36,6 +36,16 @@ pub(crate) struct Request {
     pub(crate) args: Vec<OsString>,
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) dir: PathBuf,
+    pub(crate) says: Says,
+}
+
+/// What of a process is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// Its stderr.
+    Errors,
+    /// Its stdout too.
+    Everything,
 }
 
 /// A process that was started. Whoever has it waits for it, and then calls [`Nursery::waited`].
@@ -43,7 +53,7 @@ pub(crate) struct Request {
 pub(crate) struct Spawned {
     pub(crate) pid: i32,
     pub(crate) pidfd: OwnedFd,
-    /// Read end of the pipe that is its stderr.
+    /// Read end of the pipe that it says things to.
     pub(crate) stderr: OwnedFd,
 }
 
@@ -221,22 +231,29 @@ fn run(nursery: &Nursery, requests: &Receiver<(Request, Answer)>) {
 fn start(nursery: &Nursery, request: Request) -> io::Result<Spawned> {
     let mut command = Command::new(&request.program);
     command.args(request.args).env_clear().envs(request.env).current_dir(request.dir);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let (reader, writer) = io::pipe()?;
+    command.stdin(Stdio::null()).stdout(match request.says {
+        Says::Errors => Stdio::null(),
+        Says::Everything => writer.try_clone()?.into(),
+    });
+    command.stderr(writer);
     let mut watched = lock(&nursery.watched);
     let mut child = command.spawn()?;
+    // With our ends of the pipe.
+    drop(command);
     let pid = child.id().cast_signed();
     let opened = Pid::from_raw(pid)
         .ok_or_else(|| io::Error::other("a child without a pid"))
         .and_then(|id| Ok(rustix::process::pidfd_open(id, PidfdFlags::NONBLOCK)?));
-    match (opened, child.stderr.take()) {
-        (Ok(pidfd), Some(stderr)) => {
+    match opened {
+        Ok(pidfd) => {
             watched.insert(pid);
-            Ok(Spawned { pid, pidfd, stderr: stderr.into() })
+            Ok(Spawned { pid, pidfd, stderr: reader.into() })
         }
-        (opened, _) => {
+        Err(e) => {
             let _ = child.kill();
             let _ = child.wait();
-            Err(opened.err().unwrap_or_else(|| io::Error::other("a child without a stderr")))
+            Err(e)
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use upstream::Cause;
 
-use super::cleanup::Patience;
+use super::cleanup::{Ending, Patience};
 use super::engine::Engine;
 use super::instance::{Farewell, Instance, Orders};
 use super::launch::{Answering, Browser, Home, LaunchFailed};
@@ -89,10 +89,18 @@ impl Supervisor {
         cancel: CancellationToken,
     ) {
         let _farewell = Farewell(Arc::clone(&self.instance));
-        let home = match Home::make(&self.engine, &self.spec).await {
+        let limits = self.engine.limits_of(&self.spec);
+        let home = match Home::make(
+            &self.engine,
+            &self.spec.lifecycle,
+            limits,
+            self.spec.profile.as_ref(),
+        )
+        .await
+        {
             Ok(home) => home,
             Err(e) => {
-                self.depart(1, StopReport::default());
+                self.ending().depart(1, StopReport::default());
                 let _ = started.send(Err(e));
                 return;
             }
@@ -104,11 +112,11 @@ impl Supervisor {
             Ok(browser) => {
                 let _ = started.send(Ok(()));
                 let end = self.supervise(&home, browser).await;
-                self.clean_up(home, end, Patience::AsLongAsItTakes).await;
+                self.ending().clean_up(home, end, Patience::AsLongAsItTakes).await;
             }
             Err(failed) => {
                 let end = End { exit: Some(failed.cause), ..End::default() };
-                let mut cleanup = pin!(self.clean_up(home, end, Patience::Little));
+                let mut cleanup = pin!(self.ending().clean_up(home, end, Patience::Little));
                 let late = tokio::time::timeout(ANSWER_WITHIN, &mut cleanup).await.is_err();
                 let _ = started.send(Err(failed.error));
                 if late {
@@ -116,6 +124,11 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    fn ending(&mut self) -> Ending<'_> {
+        let Self { engine, instance, orders, outbox, .. } = self;
+        Ending { engine, instance, orders, outbox }
     }
 
     /// The newest generation.
@@ -316,7 +329,7 @@ impl Supervisor {
 }
 
 /// Waits until no browser may run any more.
-async fn ordered(orders: &mut watch::Receiver<Orders>) {
+pub(crate) async fn ordered(orders: &mut watch::Receiver<Orders>) {
     if orders.wait_for(Orders::ends).await.is_err() {
         // The sender lives in the instance, which this task holds.
         std::future::pending().await
@@ -324,7 +337,7 @@ async fn ordered(orders: &mut watch::Receiver<Orders>) {
 }
 
 /// Delivers events in the background of a wait.
-async fn deliver_for_ever(outbox: &mut Outbox) {
+pub(crate) async fn deliver_for_ever(outbox: &mut Outbox) {
     outbox.delivered().await;
     std::future::pending().await
 }
@@ -334,6 +347,6 @@ fn oom_kills(home: &Home) -> u64 {
 }
 
 /// A random number of 0 to 1.
-fn chance() -> f64 {
+pub(crate) fn chance() -> f64 {
     getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
 }

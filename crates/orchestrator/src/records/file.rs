@@ -94,6 +94,8 @@ impl Launch {
             start_timeout: _,
             crash_max: _,
             crash_window: _,
+            // Told anew at each start, from the template.
+            runner: _,
         } = spec;
         Self {
             flavour: *flavour,
@@ -142,6 +144,7 @@ impl Launch {
             start_timeout,
             crash_max,
             crash_window,
+            runner: None,
         }
     }
 }

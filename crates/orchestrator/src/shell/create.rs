@@ -14,7 +14,7 @@ use super::handles::Handles;
 use super::pool::Waiter;
 use super::task::{Incarnation, Life};
 use super::{Orchestrator, Shared, Snapshot, SnapshotError, events, now};
-use crate::driver::OnExit;
+use crate::driver::{OnExit, StartError};
 use crate::ids::{ExecutionId, LifecycleId, SandboxId, random_lifecycle};
 use crate::launch::{Plan, PlanError};
 use crate::lifecycle::{Event, State, Stop};
@@ -69,6 +69,9 @@ pub enum CreateError {
     /// The browser did not start.
     #[error("{0}")]
     StartFailed(String),
+    /// Its runner is required and was not ready.
+    #[error("{0}")]
+    RunnerFailed(String),
     /// The node was told to stop everything at once.
     #[error("the node was stopped by force before the sandbox was ready; use another node")]
     ForceStopped,
@@ -92,6 +95,7 @@ impl CreateError {
             Self::Deleted(_) => "deleted",
             Self::Timeout(_) => "start_timeout",
             Self::StartFailed(_) => "start_failed",
+            Self::RunnerFailed(_) => "runner_failed",
             Self::ForceStopped => "force_stopped",
         }
     }
@@ -110,7 +114,7 @@ impl CreateError {
             Self::Admit(AdmitRefusal::Busy { .. }) | Self::QueueTimeout { .. } => {
                 Some(CreateRefused::Busy)
             }
-            Self::Timeout(_) | Self::StartFailed(_) | Self::Snapshot(_) => {
+            Self::Timeout(_) | Self::StartFailed(_) | Self::RunnerFailed(_) | Self::Snapshot(_) => {
                 Some(CreateRefused::DriverError)
             }
             Self::Deleted(_) => None,
@@ -356,6 +360,9 @@ impl Shared {
             StopReason::Request => CreateError::Deleted(stop.detail.clone()),
             StopReason::StartTimeout => CreateError::Timeout(self.config.create_timeout),
             StopReason::NodeDrain | StopReason::ForceStop => CreateError::ForceStopped,
+            StopReason::StartFailed if StartError::is_of_runner(&stop.detail) => {
+                CreateError::RunnerFailed(stop.detail.clone())
+            }
             StopReason::StartFailed
             | StopReason::Oom
             | StopReason::BrowserClosed

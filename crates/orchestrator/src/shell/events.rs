@@ -76,6 +76,9 @@ pub(super) fn changed(shared: &Shared, change: &Change<Arc<Handles>>) {
 }
 
 fn paused(shared: &Shared, change: &Change<Arc<Handles>>) {
+    if let Some(runners) = &shared.config.runners {
+        runners.parked(&change.record.id);
+    }
     let (record, save, now) = (&change.record, change.handle.save(), now().instant);
     let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
     let event = SandboxPaused {
@@ -162,6 +165,9 @@ pub(super) fn stopped(shared: &Shared, record: &Record, handles: &Handles, stop:
     }
     if let Some(metrics) = &shared.metrics {
         metrics.sandboxes.stopped(stop.reason);
+    }
+    if let Some(runners) = &shared.config.runners {
+        runners.gone(&record.id);
     }
     let end = handles.end();
     let lifetime = record.ready.map(|ready| now().instant.saturating_duration_since(ready.instant));
@@ -337,7 +343,7 @@ fn detail(stop: &Stop) -> Option<Text> {
     (!stop.detail.is_empty()).then(|| Text::copy(&stop.detail))
 }
 
-fn exit(cause: Cause) -> Exit {
+pub(super) fn exit(cause: Cause) -> Exit {
     match cause {
         Cause::Exited { code } => Exit::exited(code),
         Cause::Signalled { signal } => Exit::signalled(signal),

@@ -368,6 +368,9 @@ fn note(
             | Told::OutOfMemory(..)
             | Told::Exited(_)
             | Told::Relaunching
+            // One of the pool has no runner.
+            | Told::RunnerReady(_)
+            | Told::RunnerExited(_)
             | Told::Gone(_) => missed.push(told),
         }
     }

@@ -14,7 +14,7 @@ use super::refused::OperationRefused;
 use super::repeats::Once;
 use super::task::{Incarnation, Life};
 use super::{Core, LiveSandbox, LookupError, Orchestrator, PauseOptions, Shared, Snapshot, now};
-use crate::driver::OnExit;
+use crate::driver::{OnExit, StartError};
 use crate::ids::{LifecycleId, random_lifecycle};
 use crate::lifecycle::State;
 use crate::node::DoorRefusal;
@@ -44,6 +44,9 @@ pub enum ResumeError {
     /// Its browser did not start. It is parked as before.
     #[error("{0}; the sandbox is paused as before")]
     StartFailed(String),
+    /// Its runner is required and was not ready. It is parked as before.
+    #[error("{0}; the sandbox is paused as before")]
+    RunnerFailed(String),
     /// The node was stopped by force. It is parked as before.
     #[error("the node was stopped by force before the sandbox was ready; it is paused as before")]
     ForceStopped,
@@ -65,6 +68,7 @@ impl ResumeError {
             Self::NoSlot { .. } => "no_slot",
             Self::Timeout(_) => "timeout",
             Self::StartFailed(_) => "start_failed",
+            Self::RunnerFailed(_) => "runner_failed",
             Self::ForceStopped => "force_stopped",
             Self::Ended { .. } => "ended",
         }
@@ -125,6 +129,9 @@ impl Orchestrator {
         };
         match ended(waiter).await {
             Outcome::Done => Ok(self.get(id).ok_or_else(|| OperationRefused::unknown(id))?),
+            Outcome::NotStarted(detail) if StartError::is_of_runner(&detail) => {
+                Err(ResumeError::RunnerFailed(detail))
+            }
             Outcome::NotStarted(detail) => Err(ResumeError::StartFailed(detail)),
             Outcome::TimedOut => Err(ResumeError::Timeout(shared.config.create_timeout)),
             Outcome::NoSlot => {

@@ -201,7 +201,8 @@ impl Life {
     fn call(&mut self, cancel: CancellationToken) -> StartCall {
         let driver = Arc::clone(&self.shared.driver);
         let lifecycle = self.handles.lifecycle.clone();
-        let spec = self.handles.launch().spec(lifecycle, self.profile(), &self.shared.config);
+        let mut spec = self.handles.launch().spec(lifecycle, self.profile(), &self.shared.config);
+        spec.runner = self.runner_spec();
         let sink = self.sink.take();
         let call = async move {
             match sink {

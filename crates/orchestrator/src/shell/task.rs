@@ -192,6 +192,8 @@ impl Life {
             }
             Told::Exited(exited) => events::browser_exited(shared, handles, &exited),
             Told::Relaunching => self.apply(&Event::BrowserRelaunching),
+            Told::RunnerReady(ready) => self.runner_ready(ready),
+            Told::RunnerExited(exited) => self.runner_exited(&exited),
             Told::Gone(stop) => self.apply(&Event::BrowserGone(stop)),
         }
     }

@@ -32,7 +32,7 @@ impl Shared {
             let changes = match due {
                 Due::Changed(changes) => changes,
                 Due::CheckIdle(lifecycle, handle) => {
-                    let in_use = handle.session_count() > 0;
+                    let in_use = handle.session_count() > 0 || self.runs(&handle.sandbox);
                     match core.registry.idle_checked(&lifecycle, in_use, now) {
                         Due::Changed(changes) => changes,
                         Due::Park(lifecycle, else_) => {

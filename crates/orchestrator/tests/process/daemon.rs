@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use orchestrator::driver::{Driver, Flavour, StopHow};
+use orchestrator::driver::{Driver, Flavour, OnExit, RunnerSpec, StopHow};
 use orchestrator::process::{LauncherCommand, ProcessConfig, ProcessDriver};
 
 use crate::procs;
 use crate::world::{self, LIMIT, Need, World, clean, driver, fake_spec, spec, start};
-use crate::{Outcome, Tests};
+use crate::{Outcome, Tests, runners};
 
 pub(crate) fn tests() -> Tests {
     vec![
@@ -60,7 +60,9 @@ pub(crate) fn main(args: &[OsString]) -> ExitCode {
             let what = what.to_str().unwrap();
             let name = format!("d{i}");
             let flavour = Flavour::ALL.into_iter().find(|flavour| flavour.as_str() == what);
-            let spec = flavour.map_or_else(|| fake_spec(&name, what), |f| spec(&name, f));
+            let mut spec = flavour.map_or_else(|| fake_spec(&name, what), |f| spec(&name, f));
+            // The fake browser is the fake runner too.
+            spec.runner = config_runner(what, &text(3));
             match world::try_start(&driver, spec).await {
                 Ok(sandbox) => {
                     println!("ready {}", sandbox.pid);
@@ -78,6 +80,19 @@ pub(crate) fn main(args: &[OsString]) -> ExitCode {
         println!("closed");
     });
     ExitCode::SUCCESS
+}
+
+/// Beside a browser that leaves a process behind, in a start that waits for both.
+fn config_runner(what: &str, program: &str) -> Option<RunnerSpec> {
+    (what == "stray").then(|| RunnerSpec {
+        program: program.to_owned(),
+        args: vec![runners::WORD.to_owned(), "serve".to_owned()],
+        env: Vec::new(),
+        ready_path: "/".to_owned(),
+        required: true,
+        on_exit: OnExit::Stop,
+        start_timeout: LIMIT,
+    })
 }
 
 struct Daemon {
@@ -247,7 +262,8 @@ fn reclaim(world: &mut World) -> Outcome {
     world.block_on(async {
         let driver = driver(world.fake_config());
         let report = driver.reclaim().await.unwrap();
-        assert_eq!((report.ended.len(), report.killed), (3, 2), "{report:?}");
+        // Three browsers and two runners.
+        assert_eq!((report.ended.len(), report.killed), (5, 2), "{report:?}");
         assert!(sleepers().is_empty());
         assert!(same_name.is_alive() && reused.is_alive());
         driver.close().await;

@@ -15,6 +15,7 @@ mod fake;
 mod faults;
 mod limits;
 mod procs;
+mod runners;
 mod starts;
 mod stress;
 mod world;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     match args.first().and_then(|arg| arg.to_str()) {
         Some("__launch") => return orchestrator::process::launcher::main(args.into_iter().skip(1)),
         Some("__daemon") => return daemon::main(&args[1..]),
+        Some(runners::WORD) => return runners::main(&args[1..]),
         Some(_) | None => {}
     }
     if fake::is_browser(&args) {
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         starts::tests(),
         faults::tests(),
         limits::tests(),
+        runners::tests(),
         daemon::tests(),
         stress::tests(),
     ];

@@ -251,6 +251,7 @@ pub(crate) fn spec(lifecycle: &str, flavour: Flavour) -> LaunchSpec {
         start_timeout: LIMIT,
         crash_max: 5,
         crash_window: Duration::from_secs(60),
+        runner: None,
     }
 }
 

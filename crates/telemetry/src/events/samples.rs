@@ -219,6 +219,15 @@ pub(crate) fn all() -> Vec<Event> {
             sessions_cut: 1,
         }
         .into(),
+        SandboxRunnerReady { lifecycle_id: Some("l".into()), start_ms: ms(), pid: Some(7) }.into(),
+        SandboxRunnerExited {
+            lifecycle_id: Some("l".into()),
+            exit: Exit::signalled(9),
+            expected: false,
+            uptime_ms: ms(),
+            restart_in_ms: Some(ms()),
+        }
+        .into(),
         DrainStarted {
             trigger,
             deadline_ms,

@@ -31,6 +31,32 @@ events! {
         pub generation: u64,
     }
 
+    /// The runner of a sandbox is ready.
+    Orchestrator Sandbox "sandbox_runner_ready"
+    pub struct SandboxRunnerReady {
+        /// The lifecycle.
+        pub lifecycle_id: Option<Id>,
+        /// From its start to ready.
+        pub start_ms: Millis,
+        /// Its process, if it is ours.
+        pub pid: Option<u32>,
+    }
+
+    /// The runner of a sandbox ended.
+    Orchestrator Sandbox "sandbox_runner_exited"
+    pub struct SandboxRunnerExited {
+        /// The lifecycle.
+        pub lifecycle_id: Option<Id>,
+        /// How it ended.
+        pub exit: Exit,
+        /// Whether we ordered it.
+        pub expected: bool,
+        /// From its start to its end.
+        pub uptime_ms: Millis,
+        /// When the next one starts; absent if none will.
+        pub restart_in_ms: Option<Millis>,
+    }
+
     /// A create was refused.
     Orchestrator Sandbox "sandbox_create_refused"
     pub struct SandboxCreateRefused {

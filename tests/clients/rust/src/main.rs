@@ -1,7 +1,10 @@
 //! `rust-client MODE ENDPOINT`: drives one sandbox with an unmodified `chromiumoxide`.
 //!
 //! `drive`: connect, open a local page, click, take a screenshot, leave. `large`: the same, with a
-//! screenshot of at least 20 MiB on the wire. Prints a JSON line for each step.
+//! screenshot of at least 20 MiB on the wire. Prints a JSON line for each step. `agent`, without an
+//! endpoint: a runner beside a browser.
+
+mod agent;
 
 use std::error::Error;
 use std::time::Duration;
@@ -15,7 +18,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const PAGE: &str = "<!doctype html><title>Lock 7</title><h1>Lock 7</h1>\
     <button id=gate onclick=\"this.textContent='open'\">closed</button>\
@@ -40,8 +43,10 @@ const NOISE: &str = "(() => {
 #[tokio::main]
 async fn main() -> Outcome {
     let mut arguments = std::env::args().skip(1);
-    let (Some(mode), Some(endpoint)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: rust-client drive|large ENDPOINT".into());
+    let (mode, endpoint) = match (arguments.next(), arguments.next()) {
+        (Some(mode), None) if mode == "agent" => return agent::run().await,
+        (Some(mode), Some(endpoint)) => (mode, endpoint),
+        _ => return Err("usage: rust-client drive|large ENDPOINT, or agent".into()),
     };
     let site = serve_page().await?;
     let config = HandlerConfig { request_timeout: Duration::from_secs(60), ..Default::default() };

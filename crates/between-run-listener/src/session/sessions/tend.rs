@@ -8,6 +8,8 @@ use eventlog::micros;
 use telemetry::events::SessionStopped;
 
 use super::{Held, Sessions, SessionsError};
+use crate::SessionKey;
+use crate::session::OnStop;
 
 impl Sessions {
     /// Starts the listeners of all sessions, and looks after them until it is dropped.
@@ -82,8 +84,7 @@ impl Sessions {
         let noted = held.session.note("stop", Bytes::from_static(b"{\"cause\":\"run_finished\"}"));
         let kept = async {
             noted.await.map_err(|_| SessionsError::Draining)?;
-            let _one = self.changes.lock().await;
-            self.keep(key, Some(held.settings().settings()), true).await
+            self.rest(held).await
         };
         if let Err(error) = kept.await {
             tracing::warn!(error = %error, session.id = ?key, "the stop of a session was not kept");
@@ -92,5 +93,28 @@ impl Sessions {
         let teller = held.session.teller();
         teller.publish(SessionStopped { session: teller.session.clone() });
         self.registry.cancel(key).await;
+        if let Some(OnStop(heard)) = &self.observe.stopped {
+            heard(key);
+        }
+    }
+
+    /// Stops a session whose runner is away for a while: nobody listens to it until the next put.
+    /// False if there is none.
+    ///
+    /// # Errors
+    /// It could not be kept that it has stopped; it has until the process ends.
+    ///
+    /// # Cancel safety
+    /// The session has stopped or has not, and can be stopped again.
+    pub async fn stop(&self, key: &SessionKey) -> Result<bool, SessionsError> {
+        let Some(held) = self.find(key) else { return Ok(false) };
+        held.stopped.store(true, Ordering::Relaxed);
+        self.registry.cancel(key).await;
+        self.rest(&held).await.map(|()| true)
+    }
+
+    async fn rest(&self, held: &Held) -> Result<(), SessionsError> {
+        let _one = self.changes.lock().await;
+        self.keep(held.session.key(), Some(held.settings().settings()), true).await
     }
 }

@@ -25,6 +25,7 @@ fn a_template_is_read_with_everything_it_may_say() {
         on_expire = "pause"
         on_drain = "pause"
         auto_resume = false
+        runner = { command = ["/bin/agent", "-v"], env = { MODE = "quiet" }, ready_path = "/health", required = true, on_exit = "stop", start_timeout = "5s", stop_on_run_finished = true }
         pool = 3
         overridable = ["env", "viewport", "user_agent", "proxy", "extensions", "on_drain"]
         [templates.bare]
@@ -47,6 +48,15 @@ fn a_template_is_read_with_everything_it_may_say() {
         on_expire: Some(ExpirePolicy::Pause),
         on_drain: Some(DrainPolicy::Pause),
         auto_resume: Some(false),
+        runner: Some(RunnerTemplate {
+            command: vec!["/bin/agent".to_owned(), "-v".to_owned()],
+            env: [("MODE".to_owned(), "quiet".to_owned())].into(),
+            ready_path: "/health".to_owned(),
+            required: true,
+            on_exit: OnExit::Stop,
+            start_timeout: Duration::from_secs(5),
+            stop_on_run_finished: true,
+        }),
         pool: 3,
         overridable: [
             Override::Env,
@@ -80,6 +90,7 @@ fn every_mistake_of_every_template_is_named_with_its_key() {
         pool = -1
         overridable = ["memory"]
         limits = { memory = "1 MiB", pids = 1, cpu = 0, disk = 3 }
+        runner = { comand = ["/bin/agent"], on_exit = "pause" }
         [templates."a b"]
         quux = 1
     "#;
@@ -88,6 +99,8 @@ fn every_mistake_of_every_template_is_named_with_its_key() {
         "templates.a.flavor is unknown; did you mean flavour?",
         "templates.a.viewport must be two numbers",
         "templates.a.flags must be an array of texts",
+        "templates.a.runner.comand is unknown; did you mean command?",
+        "templates.a.runner.on_exit cannot be \"pause\"; it is one of restart, stop",
         "templates.a.env must be a table of texts",
         "templates.a.ttl \"30\" has a number without a unit",
         "templates.a.on_crash cannot be \"restart\"; it is one of relaunch, stop",
@@ -105,5 +118,5 @@ fn every_mistake_of_every_template_is_named_with_its_key() {
     ] {
         assert!(mistakes.iter().any(|m| m.starts_with(part)), "{part:?} is not in {mistakes:#?}");
     }
-    assert_eq!(mistakes.len(), 17, "{mistakes:#?}");
+    assert_eq!(mistakes.len(), 19, "{mistakes:#?}");
 }

@@ -86,7 +86,7 @@ pub(super) fn severity(kind: &str, data: &Value) -> Severity {
     };
     match kind {
         "oom_kill" | "log_degraded" => Severity::Error,
-        "browser_exited" if crashed() => Severity::Error,
+        "browser_exited" | "sandbox_runner_exited" if crashed() => Severity::Error,
         "sandbox_stopping" | "sandbox_stopped"
             if says("stop_reason", &["oom", "browser_crashed", "browser_gave_up"]) =>
         {

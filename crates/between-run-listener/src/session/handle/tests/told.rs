@@ -28,7 +28,7 @@ async fn listeners_and_runs_are_told_as_events_and_counted() {
     let counted = TelemetryMetrics::register(&mut numbers, "memory");
     let (telemetry, owner) = Telemetry::start(Settings::new("n"), Arc::clone(&log), counted);
     let metrics = Some(ListenerMetrics::register(&mut numbers));
-    let bench = Bench { observe: Observe { telemetry, metrics }, ..Bench::new() };
+    let bench = Bench { observe: Observe { telemetry, metrics, stopped: None }, ..Bench::new() };
     let session = bench.open().await;
 
     let at = now();
