@@ -30,9 +30,14 @@ fn on(store: &Path) -> Options {
 }
 
 fn outlives_its_node(flavour: &str) -> Outcome {
-    let site = Site::open()?;
     let store = tempfile::tempdir().map_err(|e| e.to_string())?;
-    let mut first = on(store.path()).start()?;
+    login_outlives_its_node(flavour, &|| on(store.path()))
+}
+
+/// Two nodes with one store.
+pub(crate) fn login_outlives_its_node(flavour: &str, node: &dyn Fn() -> Options) -> Outcome {
+    let site = Site::open()?;
+    let mut first = node().start()?;
     let before = first.create(&json!({ "id": "shop", "flavour": flavour, "ttl": "1h" }))?;
     log_in(&first, "shop", &site)?;
     let mut session = Cdp::open(before["ws_url"].as_str().unwrap_or_default())?;
@@ -53,7 +58,7 @@ fn outlives_its_node(flavour: &str) -> Outcome {
     first.signal(Signal::SIGKILL);
     first.wait_exit(LIMIT)?;
 
-    let mut second = on(store.path()).start()?;
+    let mut second = node().start()?;
     must!(second.state().path() != first.state().path(), "it is another node");
     let (status, page) = call(&second, "GET", "/v1/snapshots")?;
     must!(status == 200 && page["snapshots"][0]["id"] == snapshot["id"], "{page}");

@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: where the built parts are, and a raw DevTools client.
 
+mod bucket;
 mod cdp;
 mod echo;
 mod nats;
@@ -7,6 +8,7 @@ mod otlp;
 mod parts;
 mod unit;
 
+pub use bucket::S3Server;
 pub use cdp::{Cdp, Ended, Refused};
 pub use echo::serve_echo;
 pub use nats::NatsServer;

@@ -14,6 +14,7 @@ mod fault_snapshots;
 mod flow_access;
 mod flow_addressing;
 mod flow_agents;
+mod flow_bucket;
 mod flow_cli;
 mod flow_clients;
 mod flow_commands;
@@ -41,7 +42,7 @@ mod login;
 use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
-use lockkeeper_tests::{NatsServer, Outcome};
+use lockkeeper_tests::{NatsServer, Outcome, S3Server};
 
 /// One test: a fact and the function that shows it.
 pub(crate) type Fact = (&'static str, fn() -> Outcome);
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
         ("fault_shutdown", needs_root(), fault_shutdown::AS_ROOT),
         ("fault_snapshots", needs_root(), fault_snapshots::AS_ROOT),
         ("flow_agents", agents::needs_validator(), flow_agents::VALIDATED),
+        ("flow_bucket", S3Server::missing(), flow_bucket::FACTS),
         ("flow_events", needs_root(), flow_events::AS_ROOT),
         ("flow_readers", flow_readers::missing(), flow_readers::WITH_PROMETHEUS),
         ("flow_events_server", NatsServer::missing(), flow_events_server::FACTS),

@@ -69,7 +69,7 @@ pub(crate) fn all() -> Result<()> {
         &[CHROMIUM, HEADLESS_SHELL, NATS, PROMETHEUS, NPM],
     )?;
     client_packages()?;
-    validator();
+    python();
     Ok(())
 }
 
@@ -184,29 +184,30 @@ pub(crate) fn client_packages() -> Result<()> {
     })
 }
 
-/// The validator of agents' events, pinned.
-const VALIDATOR: &str = "ag-ui-validate==0.4.0";
+/// The validator of agents' events, and a server that speaks S3; pinned.
+const PYTHON: [&str; 4] =
+    ["ag-ui-validate==0.4.0", "moto[s3]==5.2.5", "flask==3.1.2", "flask-cors==6.0.1"];
 
-/// Installs the validator into a folder of its own. A machine without Python goes without: the tests
-/// that need it are then shown as skipped.
-fn validator() {
-    let done =
-        progress::step("set up the validator of agents' events in tests/clients/venv", || {
-            let folder = tools::clients_dir().join("venv");
-            let stamp = folder.join(".lockkeeper-installed");
-            if fs::read_to_string(&stamp).is_ok_and(|installed| installed == VALIDATOR) {
-                progress::note("all there");
-                return Ok(());
-            }
-            let _guard = lock(&tools::target_dir()?.join("xtask-setup.lock"))?;
-            let python = tools::on_path("python3").context("python3 is missing")?;
-            let remedy = "on Debian: apt-get install python3-venv";
-            cmd::run(cmd::command(python, &["-m", "venv"]).arg(&folder), remedy)?;
-            let pip = folder.join("bin/pip");
-            let remedy = "see pip's message above; it needs the Python package index";
-            cmd::run(&mut cmd::command(pip, &["install", "--quiet", VALIDATOR]), remedy)?;
-            fs::write(&stamp, VALIDATOR).with_context(|| format!("{} not written", stamp.display()))
-        });
+/// Installs what is in Python into a folder of its own. A machine without Python goes without: the
+/// tests that need it are then shown as skipped.
+fn python() {
+    let done = progress::step("set up a validator and an S3 server in tests/clients/venv", || {
+        let wanted = PYTHON.join(" ");
+        let folder = tools::clients_dir().join("venv");
+        let stamp = folder.join(".lockkeeper-installed");
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+            progress::note("all there");
+            return Ok(());
+        }
+        let _guard = lock(&tools::target_dir()?.join("xtask-setup.lock"))?;
+        let python = tools::on_path("python3").context("python3 is missing")?;
+        let remedy = "on Debian: apt-get install python3-venv";
+        cmd::run(cmd::command(python, &["-m", "venv"]).arg(&folder), remedy)?;
+        let pip = folder.join("bin/pip");
+        let remedy = "see pip's message above; it needs the Python package index";
+        cmd::run(cmd::command(pip, &["install", "--quiet"]).args(PYTHON), remedy)?;
+        fs::write(&stamp, wanted).with_context(|| format!("{} not written", stamp.display()))
+    });
     if let Err(error) = done {
         progress::note(&format!("goes without: {error:#}"));
     }

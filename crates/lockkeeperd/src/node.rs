@@ -96,8 +96,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     for note in driver.notes() {
         tracing::info!("{note}");
     }
-    let snapshots = settings::snapshots(values, &state_dir, &node_id);
-    let snapshots = snapshots.map_err(|e| Refused::system("the folder of snapshots", &e))?;
+    let snapshots = settings::snapshots(values, &state_dir, &node_id)?;
     let orchestrator = Orchestrator::with_metrics(
         Config {
             snapshots: Some(snapshots),

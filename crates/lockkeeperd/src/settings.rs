@@ -1,6 +1,7 @@
 //! The daemon's own settings, and what is built from all of them.
 
 mod rules;
+mod snapshots;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,6 @@ use std::time::Duration;
 
 use orchestrator::driver::Flavour;
 use orchestrator::process::{CgroupMode, Limits, ProcessConfig, Search};
-use orchestrator::snapshots::{Retention, SnapshotStore};
 use orchestrator::{Config, Template};
 use service::access::{AccessMetrics, AccessSettings};
 use service::settings::shared::{
@@ -21,6 +21,7 @@ use service::settings::shared::{
 };
 use service::settings::{Key, OptionalKey, Size, Table, Values};
 
+pub(crate) use self::snapshots::open as snapshots;
 use self::uids::UidRange;
 use crate::event_log;
 use crate::ports::PortRange;
@@ -96,22 +97,6 @@ static MIN_FREE_DISK: Key<Size> = Key::new(
 )
 .range("1 MiB", "1024 GiB")
 .zero("never refused");
-static SNAPSHOT_STORE: OptionalKey<PathBuf> = OptionalKey::new(
-    "SNAPSHOT_STORE",
-    "STATE_DIR/snapshots",
-    "The folder of snapshots. Nodes that share it make sandboxes from each other's.",
-);
-static SNAPSHOT_TTL: Key<Duration> =
-    Key::new("SNAPSHOT_TTL", "0", "How long a snapshot is kept, whoever made it.")
-        .range("1m", "3650d")
-        .zero("until it is deleted");
-static SNAPSHOT_MAX_BYTES: Key<Size> = Key::new(
-    "SNAPSHOT_MAX_BYTES",
-    "0",
-    "Snapshots in the store; past it the oldest are removed after each checkpoint.",
-)
-.range("16 MiB", "1048576 GiB")
-.zero("no limit");
 static STOP_GRACE: Key<Duration> =
     Key::new("STOP_GRACE", "10s", "How long a browser has between SIGTERM and SIGKILL.")
         .range("100ms", "5m");
@@ -202,10 +187,7 @@ pub(crate) fn table() -> Table {
                 CGROUP.setting(),
             ],
         )
-        .group(
-            "Snapshots",
-            [SNAPSHOT_STORE.setting(), SNAPSHOT_TTL.setting(), SNAPSHOT_MAX_BYTES.setting()],
-        )
+        .group("Snapshots", snapshots::settings())
         .group("Addresses of sandboxes", [SANDBOX_PORTS.setting(), SUBDOMAINS_OF.setting()])
         .group(
             "Sessions at the end of their sandbox",
@@ -296,21 +278,6 @@ pub(crate) fn orchestrator(values: &Values, node_id: &str) -> Config {
         body_limit: values.get(&BODY_LIMIT).as_usize(),
         ..Config::default()
     }
-}
-
-/// Where snapshots are kept. Blocks for a few file operations.
-///
-/// # Errors
-/// When the folder cannot be made or opened.
-pub(crate) fn snapshots(
-    values: &Values,
-    state_dir: &Path,
-    node_id: &str,
-) -> std::io::Result<SnapshotStore> {
-    let folder = values.find(&SNAPSHOT_STORE).unwrap_or_else(|| state_dir.join("snapshots"));
-    let retention =
-        Retention { ttl: values.get(&SNAPSHOT_TTL), max_bytes: values.get(&SNAPSHOT_MAX_BYTES).0 };
-    SnapshotStore::folder(&folder, node_id, retention)
 }
 
 fn sandboxes_of_this_machine() -> usize {

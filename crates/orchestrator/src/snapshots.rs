@@ -16,6 +16,7 @@ mod id;
 mod keep;
 mod manifest;
 mod retention;
+mod s3;
 mod store;
 
 pub use self::archive::{ArchiveSink, ArchiveSource};
@@ -24,4 +25,5 @@ pub use self::error::StoreError;
 pub use self::id::{SnapshotId, SnapshotIdError};
 pub use self::manifest::{About, Manifest, major};
 pub use self::retention::{Retention, Stored};
+pub use self::s3::{Bucket, BucketError, S3Error};
 pub use self::store::{SnapshotPage, SnapshotStore};
