@@ -2,6 +2,7 @@
 
 mod bucket;
 mod cdp;
+mod certified;
 mod echo;
 mod nats;
 mod otlp;
@@ -10,10 +11,13 @@ mod unit;
 
 pub use bucket::S3Server;
 pub use cdp::{Cdp, Ended, Refused};
+pub use certified::{Certified, Secure};
 pub use echo::serve_echo;
 pub use nats::NatsServer;
 pub use otlp::Receiver;
-pub use parts::{cli, clients, daemon, gateway, node, rust_client, rust_client_binary, sidecar};
+pub use parts::{
+    cli, clients, daemon, gateway, node, node_trusting, rust_client, rust_client_binary, sidecar,
+};
 pub use unit::{NotifySocket, Unit};
 
 /// What a test returns: nothing, or a text that says what was seen instead.

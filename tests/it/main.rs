@@ -34,6 +34,7 @@ mod flow_runner;
 mod flow_security;
 mod flow_snapshots;
 mod flow_templates;
+mod flow_tls;
 mod flow_tokens;
 mod flow_traces;
 mod flow_words;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         ("flow_snapshots", flow_snapshots::FACTS),
         ("flow_security", flow_security::FACTS),
         ("flow_templates", flow_templates::FACTS),
+        ("flow_tls", flow_tls::FACTS),
         ("flow_tokens", flow_tokens::FACTS),
         ("flow_traces", flow_traces::FACTS),
         ("flow_words", flow_words::FACTS),

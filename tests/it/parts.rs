@@ -1,6 +1,6 @@
 //! Where the built binaries and the clients' packages are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use testkit::daemon::{Client, Options};
 
@@ -47,11 +47,23 @@ pub fn clients() -> PathBuf {
 /// # Errors
 /// With the remedy, when that Node is missing.
 pub fn node(script: &str, args: &[&str]) -> Result<Client, String> {
+    node_with(script, args, &[])
+}
+
+/// The same for a client that trusts who signed the certificates in this file, too.
+///
+/// # Errors
+/// With the remedy, when that Node is missing.
+pub fn node_trusting(script: &str, args: &[&str], authority: &Path) -> Result<Client, String> {
+    node_with(script, args, &[("NODE_EXTRA_CA_CERTS", &authority.to_string_lossy())])
+}
+
+fn node_with(script: &str, args: &[&str], env: &[(&str, &str)]) -> Result<Client, String> {
     let node = clients().join("node_modules/.bin/node");
     if !node.exists() {
         return Err("the client packages are missing; install them with: cargo xtask setup".into());
     }
-    Client::start(&node, &clients(), script, args)
+    Client::start_with(&node, &clients(), script, args, env)
 }
 
 /// The client in Rust, which is an agent's runner too.

@@ -144,6 +144,7 @@ pub(crate) fn table() -> Table {
             ],
         )
         .group("Listeners", [API_LISTEN.setting(), ADMIN_LISTEN.setting(), PUBLIC_URL.setting()])
+        .group("TLS", shared::tls())
         .group("Access", shared::access())
         .group("Logs", shared::logs())
         .group("Events", shared::events())

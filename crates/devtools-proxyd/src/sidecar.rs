@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use devtoolsproxy::{Edge, Target};
+use axum::Extension;
+use devtoolsproxy::{Edge, OverTls, Target};
 use draingate::Keeper;
 use eventlog::memory::MemoryStore;
 use eventlog::{LogName, LogOptions, Store};
@@ -47,6 +48,7 @@ const FIRST_PARAMETER_ONLY: &[&str] = &["/json/new"];
 /// When it cannot start; nothing is left running then.
 pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let files = shared::Files::open(values)?;
+    let tls = files.tls();
     let signals = Signals::install().map_err(|e| Refused::system("signal handlers", &e))?;
     let mut registry = telemetry::metrics::registry();
 
@@ -132,11 +134,10 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let (service, routes) = service.admin(values, admin.router(&access), api).await?;
     // Every other path is the browser's, so its routes are the last resort.
     let routes = routes.fallback_service(edge.fixed_router(&id, Addressing::Sidecar));
-    let server = HttpServer::new(
-        listener,
-        observe_requests(&requests, &telemetry, routes),
-        shared::http_limits(values),
-    );
+    let routes = observe_requests(&requests, &telemetry, routes);
+    let routes = if tls.is_some() { routes.layer(Extension(OverTls)) } else { routes };
+    let server = HttpServer::new(listener, routes, shared::http_limits(values)).with_tls(tls);
+    let origin = server.origin(address);
     let report = service
         .critical("browser", browser)
         .closer("browser", CLOSE, move |_| async move {
@@ -156,7 +157,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         .when_ready(move || {
             let version = env!("CARGO_PKG_VERSION").into();
             telemetry.publish(None, NodeStarted { version });
-            service::say(format_args!("ready http://{address}"));
+            service::say(format_args!("ready {origin}"));
         })
         .build()
         .run()

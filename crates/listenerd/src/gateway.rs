@@ -38,6 +38,7 @@ const CLOSE: Duration = Duration::from_secs(10);
 /// When it cannot start; nothing is left running then.
 pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let files = shared::Files::open(values)?;
+    let tls = files.tls();
     // In a folder of its own, because the node daemon has the same default.
     let state_dir = shared::own_state_dir(values)?.join("listenerd");
     let lock = StateLock::acquire(&state_dir)?;
@@ -117,7 +118,9 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         listener,
         observe_requests(&requests, &telemetry, routes),
         shared::http_limits(values),
-    );
+    )
+    .with_tls(tls);
+    let origin = server.origin(address);
     let (keeper, stop) = (Arc::clone(&sessions), CancellationToken::new());
     let stopped = stop.clone();
     let listeners = async move {
@@ -141,7 +144,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
             streams.end(EVENTS_GRACE).await;
             Ok::<(), String>(())
         })
-        .when_ready(move || service::say(format_args!("ready http://{address}")))
+        .when_ready(move || service::say(format_args!("ready {origin}")))
         .build()
         .run()
         .await;

@@ -90,6 +90,7 @@ pub(crate) fn table() -> Table {
         )
         .group("State", [STATE_DIR.setting(), shared::NODE_ID.setting()])
         .group("Listeners", [API_LISTEN.setting(), ADMIN_LISTEN.setting(), PUBLIC_URL.setting()])
+        .group("TLS", shared::tls())
         .group("Access", shared::access())
         .group("Logs", shared::logs())
         .group("Events", shared::events())

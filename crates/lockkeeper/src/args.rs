@@ -10,12 +10,14 @@ use clap_complete::Shell;
 use lockkeeper_api::{DrainPolicy, ExitPolicy, ExpirePolicy, SandboxState, TimeSpan};
 
 use crate::failure::Failure;
+use crate::trust::Trust;
 
 /// Browser sandboxes of a Lockkeeper node.
 #[derive(Debug, Parser)]
 #[command(name = "lockkeeper", version, propagate_version = true)]
 #[command(after_help = "Exit codes: 0 done, 1 refused or failed, 64 usage, 69 the node does not \
-                        answer, 75 refused for now, 76 not a Lockkeeper node, 77 not let in.")]
+                        answer, 75 refused for now, 76 not a Lockkeeper node or not \
+                        trusted, 77 not let in.")]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) connection: Connection,
@@ -33,12 +35,21 @@ pub(crate) struct Connection {
     /// A file that holds the node's token; without it LOCKKEEPER_TOKEN is used.
     #[arg(long, global = true, env = "LOCKKEEPER_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// A file of PEM certificates: an https node's is to be signed by one of these, instead of by
+    /// one that the system trusts.
+    #[arg(long, global = true, env = "LOCKKEEPER_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Print JSON, errors too.
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
 
 impl Connection {
+    /// Who may have signed the node's certificate.
+    pub(crate) fn trust(&self) -> Trust {
+        self.ca.clone().map_or(Trust::System, Trust::File)
+    }
+
     /// The token, which is never an argument: those are seen by every user of the machine.
     pub(crate) fn token(&self) -> Result<Option<String>, Failure> {
         let text = match &self.token_file {

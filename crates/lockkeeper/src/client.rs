@@ -11,6 +11,7 @@ use ureq::typestate::WithoutBody;
 use ureq::{Agent, Body, RequestBuilder};
 
 use crate::failure::{Failure, Refused};
+use crate::trust::{self, Trust};
 
 /// How long a connection may take to open; calls themselves take as long as the node lets them.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -33,30 +34,31 @@ pub(crate) struct Node {
 pub(crate) type Query<'a> = &'a [(&'a str, String)];
 
 impl Node {
-    /// The node at `url`. Nothing is sent yet.
-    pub(crate) fn new(url: &str, token: Option<String>) -> Result<Self, Failure> {
+    /// The node at `url`, which has to show a certificate of whom we trust if that is https. Nothing
+    /// is sent yet.
+    pub(crate) fn new(url: &str, token: Option<String>, trust: &Trust) -> Result<Self, Failure> {
         let base = url.trim_end_matches('/');
         let wrong = |problem: &str| Failure::Usage(format!("the address `{base}` {problem}"));
-        let host = match base.split_once("://") {
-            Some(("http", host)) => host,
-            Some(("https", _)) => {
-                return Err(wrong("is https, which this client does not speak: use a tunnel"));
-            }
-            Some(_) | None => return Err(wrong("must begin with http://")),
+        let (tls, host) = match base.split_once("://") {
+            Some(("http", host)) => (None, host),
+            Some(("https", host)) => (Some(trust.config()?), host),
+            Some(_) | None => return Err(wrong("must begin with http:// or https://")),
         };
         if host.is_empty() || base.contains(['?', '#', ' ']) {
             return Err(wrong("is not of the form http://HOST:PORT"));
         }
         // Nodes are one's own machines: a proxy for the web does not lead to them.
-        let agent = Agent::config_builder()
+        let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
             .timeout_connect(Some(CONNECT))
-            .user_agent(concat!("lockkeeper/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .into();
-        Ok(Self { agent, base: base.to_owned(), token })
+            .user_agent(concat!("lockkeeper/", env!("CARGO_PKG_VERSION")));
+        let config = match tls {
+            Some(tls) => config.tls_config(tls),
+            None => config,
+        };
+        Ok(Self { agent: config.build().into(), base: base.to_owned(), token })
     }
 
     /// Where it is.
@@ -169,7 +171,10 @@ impl Node {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Failure {
-        Failure::Unreachable { url: self.base.clone(), cause: error.to_string() }
+        trust::failure(&self.base, error).unwrap_or_else(|| Failure::Unreachable {
+            url: self.base.clone(),
+            cause: error.to_string(),
+        })
     }
 
     fn foreign(&self, path: &str, status: u16, text: &str) -> Failure {
@@ -189,10 +194,14 @@ mod tests {
 
     #[test]
     fn an_address_is_checked_before_anything_is_sent() {
-        assert_eq!(Node::new("http://[::1]:7300/", None).unwrap().base(), "http://[::1]:7300");
-        for wrong in ["127.0.0.1:7300", "https://node", "http://", "http://a/?x=1", "ftp://a"] {
-            assert!(matches!(Node::new(wrong, None), Err(Failure::Usage(_))), "{wrong}");
+        let node = |url: &str| Node::new(url, None, &Trust::File("/nowhere/ca.pem".into()));
+        assert_eq!(node("http://[::1]:7300/").unwrap().base(), "http://[::1]:7300");
+        for wrong in ["127.0.0.1:7300", "http://", "http://a/?x=1", "ftp://a"] {
+            assert!(matches!(node(wrong), Err(Failure::Usage(_))), "{wrong}");
         }
+        // The file is read for an address that needs it only.
+        let Err(Failure::Usage(told)) = node("https://node") else { panic!("no such file") };
+        assert!(told.contains("/nowhere/ca.pem"), "{told}");
     }
 
     #[test]

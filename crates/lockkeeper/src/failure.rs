@@ -32,6 +32,9 @@ pub(crate) enum Failure {
     /// Nothing answered.
     #[error("{url} does not answer: {cause}")]
     Unreachable { url: String, cause: String },
+    /// What answered could not show that it is the node.
+    #[error("the certificate of {url} is not trusted: {cause}")]
+    Untrusted { url: String, cause: String },
     /// The node refused, or failed.
     #[error("{}", plain(&.0.message))]
     Refused(Refused),
@@ -70,7 +73,7 @@ impl Failure {
             Self::Usage(_) => USAGE,
             Self::Unreachable { .. } => UNREACHABLE,
             Self::Refused(refused) => refused.exit_code(),
-            Self::Foreign { .. } => PROTOCOL,
+            Self::Untrusted { .. } | Self::Foreign { .. } => PROTOCOL,
             Self::Output(_) | Self::Interrupted(_) | Self::Unfit(_) => FAILED,
             Self::Several { exit, .. } => *exit,
         }
@@ -98,6 +101,7 @@ impl Failure {
             Self::Usage(_) => "USAGE",
             Self::Unreachable { .. } => "UNREACHABLE",
             Self::Refused(refused) => &refused.code,
+            Self::Untrusted { .. } => "UNTRUSTED",
             Self::Foreign { .. } => "NOT_LOCKKEEPER",
             Self::Output(_) => "OUTPUT",
             Self::Interrupted(_) => "INTERRUPTED",
@@ -125,6 +129,10 @@ impl Failure {
                 "start the node with `lockkeeperd`, or name another with --url or LOCKKEEPER_URL",
             ),
             Self::Refused(refused) => refused.remedies(),
+            Self::Untrusted { .. } => one(
+                "give the certificate of the authority that signed it with --ca or LOCKKEEPER_CA, \
+                 and the node's name as it stands in it with --url",
+            ),
             Self::Foreign { .. } => one("name the node with --url or LOCKKEEPER_URL"),
             Self::Usage(_) => one("`lockkeeper --help` lists the commands and options"),
             Self::Interrupted(_) => one("`lockkeeper info` says how the node is now"),

@@ -12,6 +12,7 @@ mod sandboxes;
 mod show;
 mod snapshots;
 mod sse;
+mod trust;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -48,7 +49,8 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     let mut output = Output::new(cli.connection.json);
     let waits = std::io::stderr().is_terminal();
-    let connect = || Node::new(&cli.connection.url, cli.connection.token()?);
+    let connection = &cli.connection;
+    let connect = || Node::new(&connection.url, connection.token()?, &connection.trust());
     match cli.command {
         Command::Create(create) => sandboxes::create(&connect()?, &mut output, *create, waits),
         Command::Ls(list) => sandboxes::list(&connect()?, &mut output, &list),

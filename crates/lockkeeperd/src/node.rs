@@ -8,14 +8,14 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::middleware::map_request;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use between_run_listener::api::router_without_put;
 use between_run_listener::http::{Client, Options};
 use between_run_listener::session::{self, Observe, Sessions};
-use devtoolsproxy::{Edge, EdgeSettings};
+use devtoolsproxy::{Edge, EdgeSettings, OverTls};
 use eventlog::{LogName, LogOptions};
 use http::{StatusCode, Uri};
 use orchestrator::grpc::answer_grpc;
@@ -40,7 +40,7 @@ use crate::directory::{Guard, Sandboxes};
 use crate::drain::{Node, NodeDoor};
 use crate::event_log;
 use crate::ports::Ports;
-use crate::runners::{NOT_BY_CLIENTS, SandboxRunners};
+use crate::runners::{self, NOT_BY_CLIENTS, SandboxRunners};
 use crate::settings;
 
 /// Time that open API calls have to end once everything else has.
@@ -64,6 +64,7 @@ const FIRST_PARAMETER_ONLY: &[&str] = &["/json/new"];
 /// When it cannot start; nothing is left running then.
 pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let files = shared::Files::open(values)?;
+    let tls = files.tls();
     let state_dir = shared::own_state_dir(values)?;
     let lock = StateLock::acquire(&state_dir)?;
     // Before anything that would have to be cleaned up.
@@ -90,7 +91,8 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let address = listener.local_addr().map_err(|e| Refused::system("the API listener", &e))?;
     let access_metrics = AccessMetrics::register(&mut registry);
     let access = Access::new(settings::access(values, &files, access_metrics));
-    let runners = SandboxRunners::new(address, access.needs_token());
+    let reached = runners::base(address, tls.is_some(), values.find(&PUBLIC_URL).as_ref());
+    let runners = SandboxRunners::new(reached, access.needs_token());
     let driver =
         ProcessDriver::new(settings::process(values, &state_dir)).map_err(|e| browsers(&e))?;
     for note in driver.notes() {
@@ -134,13 +136,14 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         metrics_public: values.get(&METRICS_PUBLIC),
     };
     let ports = settings::sandbox_ports(values).map(|range| {
-        let limits = shared::http_limits(values);
-        Ports::new(range, address.ip(), limits, orchestrator.clone(), Arc::clone(&edge))
+        let serving = (shared::http_limits(values), tls.clone());
+        Ports::new(range, address.ip(), serving, orchestrator.clone(), Arc::clone(&edge))
     });
+    let urls = urls(values, address).with_tls(tls.is_some());
     let own = || ports.clone().map(|ports| Arc::new(ports) as Arc<dyn OwnPorts>);
     let api = orchestrator
-        .router_with_ports(urls(values, address), own())
-        .merge(orchestrator.grpc(urls(values, address), own()))
+        .router_with_ports(urls.clone(), own())
+        .merge(orchestrator.grpc(urls, own()))
         .merge(events.router())
         .merge(router_without_put(Arc::clone(&sessions), NOT_BY_CLIENTS));
     let streams = events.streams();
@@ -176,7 +179,9 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         None => routes,
     };
     let routes = observe_requests(&requests, &telemetry, answer_grpc(routes));
-    let server = HttpServer::new(listener, routes, shared::http_limits(values));
+    let routes = if tls.is_some() { routes.layer(Extension(OverTls)) } else { routes };
+    let server = HttpServer::new(listener, routes, shared::http_limits(values)).with_tls(tls);
+    let origin = server.origin(address);
 
     let closing = orchestrator.clone();
     let watched = orchestrator.clone();
@@ -231,7 +236,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         .when_ready(move || {
             let version = env!("CARGO_PKG_VERSION").into();
             telemetry.publish(None, NodeStarted { version });
-            service::say(format_args!("ready http://{address}"));
+            service::say(format_args!("ready {origin}"));
         })
         .build()
         .run()

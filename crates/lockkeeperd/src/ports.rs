@@ -10,13 +10,14 @@ use std::net::{IpAddr, SocketAddr, TcpListener as BlockingListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use devtoolsproxy::Edge;
+use axum::Extension;
+use devtoolsproxy::{Edge, OverTls};
 use draingate::Gate;
 use orchestrator::driver::LifecycleId;
 use orchestrator::urls::OwnPorts;
 use orchestrator::{LiveSandbox, Orchestrator};
 use service::access::Authority;
-use service::http::{HttpLimits, HttpServer};
+use service::http::{HttpLimits, HttpServer, Tls};
 use telemetry::fields;
 use telemetry::words::Addressing;
 use tokio::net::TcpListener;
@@ -41,6 +42,8 @@ struct Shared {
     /// Where the API listens, so that the rules about tokens hold for the ports too.
     ip: IpAddr,
     limits: HttpLimits,
+    /// What the API speaks TLS with is spoken here too.
+    tls: Option<Arc<Tls>>,
     orchestrator: Orchestrator,
     edge: Arc<Edge>,
     /// Every sandbox that was shown and whose port is not closed yet.
@@ -61,7 +64,7 @@ impl Ports {
     pub(crate) fn new(
         range: PortRange,
         ip: IpAddr,
-        limits: HttpLimits,
+        (limits, tls): (HttpLimits, Option<Arc<Tls>>),
         orchestrator: Orchestrator,
         edge: Arc<Edge>,
     ) -> Self {
@@ -69,6 +72,7 @@ impl Ports {
             range,
             ip,
             limits,
+            tls,
             orchestrator,
             edge,
             held: Mutex::default(),
@@ -95,7 +99,8 @@ impl Ports {
 impl OwnPorts for Ports {
     fn url(&self, id: &str, lifecycle: &LifecycleId, host: Option<&str>) -> Option<String> {
         let port = self.0.port(id, lifecycle)?;
-        Some(format!("http://{}", authority(self.0.ip, port, host)))
+        let scheme = if self.0.tls.is_some() { "https" } else { "http" };
+        Some(format!("{scheme}://{}", authority(self.0.ip, port, host)))
     }
 }
 
@@ -183,7 +188,9 @@ impl Tenure {
         };
         let Some(listener) = listener else { return over.await };
         let router = self.shared.edge.fixed_router(&live.sandbox_id, Addressing::Port);
-        let server = HttpServer::new(listener, router, self.shared.limits.clone());
+        let tls = self.shared.tls.clone();
+        let router = if tls.is_some() { router.layer(Extension(OverTls)) } else { router };
+        let server = HttpServer::new(listener, router, self.shared.limits.clone()).with_tls(tls);
         let stop = server.stop_handle();
         let end = async {
             over.await;

@@ -17,6 +17,7 @@ use http::request::Parts;
 use lockkeeper_api::SandboxState;
 use orchestrator::ids::SandboxId;
 use orchestrator::{Orchestrator, Runners};
+use service::settings::PublicUrl;
 use tokio::sync::Notify;
 
 /// The project of their sessions; a session has the name of its sandbox.
@@ -61,7 +62,7 @@ struct Table {
 
 /// What is known of all of them.
 pub(crate) struct SandboxRunners {
-    /// `ws://127.0.0.1:7300`
+    /// `ws://127.0.0.1:7300`, and over TLS perhaps `wss://boxes.example.org/base`.
     base: String,
     needs_token: bool,
     table: Mutex<Table>,
@@ -76,15 +77,10 @@ impl fmt::Debug for SandboxRunners {
 }
 
 impl SandboxRunners {
-    /// Of a node that listens there; with `needs_token`, runners get a key of their own.
-    pub(crate) fn new(listens: SocketAddr, needs_token: bool) -> Arc<Self> {
-        let ip = match listens.ip() {
-            ip if !ip.is_unspecified() => ip,
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        };
+    /// Of a node that runners reach there; with `needs_token`, they get a key of their own.
+    pub(crate) fn new(base: String, needs_token: bool) -> Arc<Self> {
         Arc::new(Self {
-            base: format!("ws://{}", SocketAddr::new(ip, listens.port())),
+            base,
             needs_token,
             table: Mutex::default(),
             changed: Notify::new(),
@@ -225,6 +221,21 @@ async fn bring(
         Wanted::Stopped => sessions.stop(&key).await.map(drop),
         Wanted::Deleted => sessions.delete(&key, false).await.map(drop),
     }
+}
+
+/// Where runners reach a node that listens there: over loopback if it can be. What speaks TLS goes by the
+/// public address, if that is known, because a certificate names that rather than an address.
+pub(crate) fn base(listens: SocketAddr, tls: bool, public: Option<&PublicUrl>) -> String {
+    if let Some(public) = public.filter(|public| tls && public.origin.scheme() == "https") {
+        return format!("wss://{}{}", public.origin.authority(), public.path);
+    }
+    let ip = match listens.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    let scheme = if tls { "wss" } else { "ws" };
+    format!("{scheme}://{}", SocketAddr::new(ip, listens.port()))
 }
 
 impl Runners for SandboxRunners {

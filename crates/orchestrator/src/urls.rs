@@ -16,7 +16,7 @@ pub struct UrlBuilder {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Base {
     Public { tls: bool, rest: String },
-    Request { fallback: String },
+    Request { tls: bool, fallback: String },
 }
 
 /// Whoever gives sandboxes ports of their own.
@@ -76,15 +76,24 @@ impl UrlBuilder {
     /// Each answer shows the host of its request, and `listening`, such as `127.0.0.1:7300`, where
     /// there is none.
     pub fn of_request(listening: impl fmt::Display) -> Self {
-        Self { base: Base::Request { fallback: listening.to_string() } }
+        Self { base: Base::Request { tls: false, fallback: listening.to_string() } }
+    }
+
+    /// The same for a node that speaks TLS itself. A public address says for itself what is spoken.
+    #[must_use]
+    pub fn with_tls(mut self, speaks_tls: bool) -> Self {
+        if let Base::Request { tls, .. } = &mut self.base {
+            *tls = speaks_tls;
+        }
+        self
     }
 
     /// The addresses of a sandbox for a client that sent this Host header.
     pub fn urls(&self, host: Option<&str>, id: &str) -> CdpUrls {
         let (tls, rest) = match &self.base {
             Base::Public { tls, rest } => (*tls, rest.as_str()),
-            Base::Request { fallback } => {
-                (false, host.filter(|host| plain_authority(host)).unwrap_or(fallback))
+            Base::Request { tls, fallback } => {
+                (*tls, host.filter(|host| plain_authority(host)).unwrap_or(fallback))
             }
         };
         let (http, ws) = if tls { ("https", "wss") } else { ("http", "ws") };
@@ -112,6 +121,15 @@ mod tests {
         let urls = UrlBuilder::of_request("127.0.0.1:7300").urls(Some("node-1.local:80"), "a");
         assert_eq!(urls.cdp_url, "http://node-1.local:80/sandboxes/a");
         assert_eq!(urls.ws_url, "ws://node-1.local:80/sandboxes/a/devtools/browser/a");
+    }
+
+    #[test]
+    fn a_node_that_speaks_tls_shows_https_and_wss() {
+        let urls = UrlBuilder::of_request("x").with_tls(true).urls(Some("node-1.local"), "a");
+        assert_eq!(urls.cdp_url, "https://node-1.local/sandboxes/a");
+        assert_eq!(urls.ws_url, "wss://node-1.local/sandboxes/a/devtools/browser/a");
+        let public = UrlBuilder::public("http://b.example.com").unwrap().with_tls(true);
+        assert_eq!(public.urls(None, "a").cdp_url, "http://b.example.com/sandboxes/a");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "daemon")]
 pub mod census;
+#[cfg(feature = "certificate")]
+pub mod certificate;
 #[cfg(feature = "daemon")]
 pub mod daemon;
 #[cfg(feature = "fake-driver")]

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 /// A byte stream the relay can drive.
 ///
 /// Implemented for [`TcpStream`], which is the fast path, and for tokio's [`DuplexStream`]. Wrap
-/// any other stream in [`Plain`].
+/// any other stream in [`Plain`]. With the feature `handshake` TLS on a `TcpStream` is one too.
 pub trait Endpoint: AsyncRead + AsyncWrite + Unpin {
     /// Ready when a read is worth trying, so that an idle session borrows no buffer. A stream that
     /// cannot tell is always ready; the relay then tries with a borrowed buffer and gives it back.
@@ -58,7 +58,7 @@ impl Endpoint for TcpStream {
 
 impl Endpoint for DuplexStream {}
 
-/// Makes an [`Endpoint`] of any stream, for example one with TLS.
+/// Makes an [`Endpoint`] of any stream.
 #[derive(Debug)]
 pub struct Plain<T>(
     /// The stream.

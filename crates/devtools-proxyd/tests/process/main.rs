@@ -46,6 +46,7 @@ const WITH_A_BROWSER: &[Fact] = facts![
 
 const WITH_CLIENTS: &[Fact] = facts![
     clients::playwright_drives_the_browser_in_every_form_of_address,
+    clients::playwright_drives_the_browser_over_https_and_wss,
     clients::puppeteer_drives_the_browser_by_its_port_alone,
 ];
 

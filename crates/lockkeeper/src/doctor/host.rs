@@ -42,6 +42,10 @@ pub(super) fn daemon(node: &Node) -> (Check, bool) {
             let remedy = "put its token into LOCKKEEPER_TOKEN";
             (Check::less(NAME, seen, remedy), true)
         }
+        Err(failure @ Failure::Untrusted { .. }) => {
+            let remedy = "give the authority that signed it with --ca";
+            (Check::less(NAME, failure.to_string(), remedy), true)
+        }
         Err(failure) => (Check::unknown(NAME, format!("none is running: {failure}")), false),
     }
 }

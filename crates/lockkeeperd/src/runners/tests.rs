@@ -1,7 +1,7 @@
 use super::*;
 
 fn at(address: &str, needs_token: bool) -> Arc<SandboxRunners> {
-    SandboxRunners::new(address.parse().unwrap(), needs_token)
+    SandboxRunners::new(base(address.parse().unwrap(), false, None), needs_token)
 }
 
 fn asks(runners: &SandboxRunners, uri: &str) -> bool {
@@ -19,6 +19,17 @@ fn a_runner_is_told_an_address_of_this_machine() {
     ] {
         assert_eq!(at(listens, false).cdp_url(&id), url);
     }
+}
+
+#[test]
+fn over_tls_a_runner_is_told_the_public_address_if_it_is_https() {
+    let listens = "0.0.0.0:7300".parse().unwrap();
+    let public = |url: &str| <PublicUrl as service::settings::SettingValue>::read(url).unwrap();
+    let (safe, open) = (public("https://boxes.example.org/base/"), public("http://10.0.0.1"));
+    assert_eq!(base(listens, true, None), "wss://127.0.0.1:7300");
+    assert_eq!(base(listens, true, Some(&safe)), "wss://boxes.example.org/base");
+    assert_eq!(base(listens, true, Some(&open)), "wss://127.0.0.1:7300");
+    assert_eq!(base(listens, false, Some(&safe)), "ws://127.0.0.1:7300");
 }
 
 #[test]

@@ -19,8 +19,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use telemetry::fields;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,7 +28,7 @@ use tower::ServiceExt;
 use super::head_timer::{HeadTimer, Polls};
 use super::in_time::{InTime, Late};
 use super::{HttpLimits, http2};
-use crate::access::error_body;
+use crate::access::{Scheme, error_body};
 
 /// The smallest read buffer hyper takes.
 const SMALLEST_BUFFER: usize = 8192;
@@ -39,9 +38,12 @@ content-type: text/plain; charset=utf-8\r\ncontent-length: 48\r\n\r\n\
 the request head did not arrive within the time\n";
 
 /// How much of a body that is too large is read only to be able to answer.
-const DISCARD_BYTES: usize = 16 << 20;
+pub(super) const DISCARD_BYTES: usize = 16 << 20;
 /// How long that may take.
-const DISCARD_TIME: Duration = Duration::from_secs(2);
+pub(super) const DISCARD_TIME: Duration = Duration::from_secs(2);
+/// How long a client has to take what is said to it last. The kernel takes it at once; over TLS it
+/// may have to be written behind what the client has not read yet.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What is said to a connection that is one too many.
 pub(super) const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\
@@ -49,20 +51,22 @@ retry-after: 1\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 44\
 too many connections; try again in a second\n";
 
 /// Serves one connection until it ends, is upgraded, or `stop` is cancelled and its request has ended.
-pub(super) async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
+pub(super) async fn serve<S>(
+    stream: S,
+    (peer, scheme): (SocketAddr, Scheme),
     router: Router,
     limits: Arc<HttpLimits>,
     streams: TaskTracker,
     stop: CancellationToken,
-) {
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let polls = Arc::new(Polls::default());
     let timer = HeadTimer::new(Arc::clone(&polls), limits.header_timeout, limits.idle_timeout);
     let theirs = Arc::clone(&limits);
     let answers = move |request: Request<Incoming>| {
         let (router, limits) = (router.clone(), Arc::clone(&theirs));
-        async move { answer(router, request, peer, &limits).await }
+        async move { answer(router, request, (peer, scheme), &limits).await }
     };
     let first = answers.clone();
     let service = service_fn(move |request| {
@@ -104,8 +108,11 @@ pub(super) async fn serve(
         }
         if error.is_timeout() {
             // Best effort: who sends slowly may not read either.
-            let _ = stream.try_write(TOO_SLOW);
-            let _ = stream.shutdown().await;
+            let _ = timeout(LAST_WORDS, async {
+                stream.write_all(TOO_SLOW).await?;
+                stream.shutdown().await
+            })
+            .await;
         }
     }
     tracing::debug!(peer = %peer, error = %error, "connection ended");
@@ -128,7 +135,7 @@ async fn discard(mut body: Incoming) {
 async fn answer(
     router: Router,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    (peer, scheme): (SocketAddr, Scheme),
     limits: &HttpLimits,
 ) -> Response {
     let body_bytes = limits.body_bytes;
@@ -143,6 +150,7 @@ async fn answer(
     }
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(ConnectInfo(peer));
+    parts.extensions.insert(scheme);
     let method = parts.method.clone();
     let late = Late::default();
     // Most requests have none, and need no timer.

@@ -1,15 +1,19 @@
 //! Serving axum routes on a TCP listener: limits, timeouts, a graceful end, no task left behind.
 //!
-//! HTTP/1.1 with upgrades, and HTTP/2 for clients that begin with its preface. A connection that was upgraded downcasts to
-//! `hyper_util::rt::TokioIo<tokio::net::TcpStream>`, exactly what was accepted.
+//! HTTP/1.1 with upgrades, and HTTP/2 for clients that begin with its preface; both plain or over TLS,
+//! where ALPN offers them. A connection that was upgraded downcasts to
+//! `hyper_util::rt::TokioIo<tokio::net::TcpStream>`, exactly what was accepted, and one with TLS to
+//! `TokioIo<tokio_rustls::server::TlsStream<TcpStream>>`.
 
 mod connection;
+mod handshake;
 mod head_timer;
 mod http2;
 mod in_time;
 mod metrics;
 mod observe;
 mod server;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -22,12 +26,13 @@ use tokio::net::TcpListener;
 pub use metrics::HttpMetrics;
 pub use observe::observe_requests;
 pub use server::{HttpReport, HttpServer, HttpStop};
+pub use tls::{PemFile, Tls, TlsError};
 
 /// What one listener puts up with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpLimits {
-    /// Time for a whole request head, from its first byte on; the first one counts from the accept.
-    /// Over it: 408.
+    /// Time for a whole request head, from its first byte on; the first one counts from the accept,
+    /// or from the end of the TLS handshake, which has as much. Over it: 408, or closed in a handshake.
     pub header_timeout: Duration,
     /// Time for a whole request body, from the end of its head on. Over it: 408.
     pub body_timeout: Duration,
@@ -39,7 +44,8 @@ pub struct HttpLimits {
     pub headers: usize,
     /// Size of a request body in bytes. Over it: 413.
     pub body_bytes: usize,
-    /// Connections at once, upgraded ones not counted. Over it: 503 and closed.
+    /// Connections at once, those in a TLS handshake too, upgraded ones not. Over it: 503 and closed,
+    /// over TLS closed without a word.
     pub connections: usize,
     /// Requests at once on one HTTP/2 connection; more are refused one by one.
     pub streams: u32,

@@ -13,8 +13,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::HttpLimits;
 use super::connection::{self, TOO_MANY};
+use super::{HttpLimits, Tls, handshake};
+use crate::access::Scheme;
 
 /// Pause after an accept that failed for want of files or memory: connections have to end first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -25,6 +26,7 @@ pub struct HttpServer {
     listener: TcpListener,
     router: Router,
     limits: Arc<HttpLimits>,
+    tls: Option<Arc<Tls>>,
     handle: HttpStop,
     ended: watch::Sender<bool>,
 }
@@ -66,7 +68,18 @@ impl HttpServer {
             deadline: Arc::new(watch::Sender::new(None)),
             ended: has_ended,
         };
-        Self { listener, router, limits: Arc::new(limits), handle, ended }
+        Self { listener, router, limits: Arc::new(limits), tls: None, handle, ended }
+    }
+
+    /// With `Some`, it speaks TLS and nothing else; requests are then marked with [`Scheme::Https`].
+    pub fn with_tls(self, tls: Option<Arc<Tls>>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Where clients reach it if it listens on `address`: `https://127.0.0.1:7300`.
+    pub fn origin(&self, address: SocketAddr) -> String {
+        let scheme = if self.tls.is_some() { Scheme::Https } else { Scheme::Http };
+        format!("{}://{address}", scheme.as_str())
     }
 
     /// The address it listens on.
@@ -88,7 +101,7 @@ impl HttpServer {
     /// # Cancel safety
     /// Dropping the future closes the listener and aborts every connection that was not upgraded.
     pub async fn run(self) -> HttpReport {
-        let Self { listener, router, limits, handle, ended } = self;
+        let Self { listener, router, limits, tls, handle, ended } = self;
         let mut report = HttpReport::default();
         let mut tasks = JoinSet::new();
         // Requests of HTTP/2 connections; each ends with its connection.
@@ -103,16 +116,20 @@ impl HttpServer {
                     Ok((stream, _)) if tasks.len() >= limits.connections => {
                         report.refused += 1;
                         say_once(&mut troubled, "too many connections, refusing more");
-                        refuse(&stream);
+                        // Who speaks TLS would take these words for a broken record.
+                        if tls.is_none() {
+                            refuse(&stream);
+                        }
                     }
                     Ok((stream, peer)) => {
                         report.connections += 1;
                         troubled = false;
                         // Small answers must not wait for the client's acknowledgement.
                         let _ = stream.set_nodelay(true);
-                        tasks.spawn(connection::serve(
+                        tasks.spawn(begin(
                             stream,
                             peer,
+                            tls.clone(),
                             router.clone(),
                             Arc::clone(&limits),
                             streams.clone(),
@@ -134,6 +151,31 @@ impl HttpServer {
         ended.send_replace(true);
         report
     }
+}
+
+/// Serves one connection to its end, with TLS if this server speaks it.
+async fn begin(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    limits: Arc<HttpLimits>,
+    streams: TaskTracker,
+    stop: CancellationToken,
+) {
+    let Some(tls) = tls else {
+        let from = (peer, Scheme::Http);
+        return connection::serve(stream, from, router, limits, streams, stop).await;
+    };
+    // On the heap, so that a plain connection has not the room of one with TLS.
+    Box::pin(async move {
+        let shaken = handshake::shake(stream, peer, &tls, limits.header_timeout, &stop).await;
+        if let Some(stream) = shaken {
+            let from = (peer, Scheme::Https);
+            connection::serve(stream, from, router, limits, streams, stop).await;
+        }
+    })
+    .await;
 }
 
 /// One line when the trouble begins, not one per connection.

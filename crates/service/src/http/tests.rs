@@ -10,7 +10,7 @@ use futures_util::stream;
 use http::{StatusCode, header};
 use hyper_util::rt::TokioIo;
 use prometheus_client::registry::Registry;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -20,6 +20,7 @@ use super::*;
 
 mod bodies;
 mod http2;
+mod tls;
 
 /// Longer than anything here takes, so that only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,8 +32,12 @@ struct Rig {
 }
 
 async fn start(router: Router, limits: HttpLimits) -> Rig {
+    start_with(router, limits, None).await
+}
+
+async fn start_with(router: Router, limits: HttpLimits, tls: Option<Arc<Tls>>) -> Rig {
     let listener = bind("127.0.0.1:0".parse().unwrap(), "API_LISTEN").await.unwrap();
-    let server = HttpServer::new(listener, router, limits);
+    let server = HttpServer::new(listener, router, limits).with_tls(tls);
     let (address, stop) = (server.local_addr().unwrap(), server.stop_handle());
     let mut running = JoinSet::new();
     running.spawn(server.run());
@@ -57,7 +62,7 @@ impl Rig {
 }
 
 /// Reads until the other side closes; a reset counts as that.
-async fn rest(stream: &mut TcpStream) -> String {
+async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();
     let read = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
     let _ = read.unwrap_or_else(|_| panic!("still open: {}", String::from_utf8_lossy(&bytes)));
@@ -65,7 +70,7 @@ async fn rest(stream: &mut TcpStream) -> String {
 }
 
 /// Reads until `wanted` was seen.
-async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
+async fn read_until(stream: &mut (impl AsyncRead + Unpin), wanted: &str) -> String {
     let mut seen = String::new();
     while !seen.contains(wanted) {
         let mut bytes = [0; 1024];

@@ -21,7 +21,7 @@ pub use keys::{
     ADMIN_LISTEN, ALLOWED_HOSTS, ALLOWED_ORIGINS, ANNOUNCE_DELAY, API_LISTEN, BODY_LIMIT,
     CDP_DRAIN_AFTER, CDP_QUIET, CLOSE_TIMEOUT, FORCE_STOP, FORCE_STOP_TIMEOUT, HEADER_LIMIT,
     HEADER_TIMEOUT, LOG, LOG_FORMAT, MAX_CONNECTIONS, METRICS_PUBLIC, NODE_ID, PUBLIC_URL,
-    SHUTDOWN_DRAIN_TIMEOUT, STATE_DIR, TOKEN, TOKENS_FILE, TRUSTED_PROXIES,
+    SHUTDOWN_DRAIN_TIMEOUT, STATE_DIR, TLS_CERT, TLS_KEY, TOKEN, TOKENS_FILE, TRUSTED_PROXIES,
 };
 pub use sinks::{events, sinks, spans};
 pub use start::{ProcessEnvironment, node_id, own_state_dir, set_up_logs};
@@ -45,6 +45,11 @@ pub fn state_dir(values: &Values, root: bool, environment: &dyn Environment) -> 
 /// The listeners' settings.
 pub fn listeners() -> [&'static Setting; 3] {
     [API_LISTEN.setting(), ADMIN_LISTEN.setting(), PUBLIC_URL.setting()]
+}
+
+/// The settings about TLS.
+pub fn tls() -> [&'static Setting; 2] {
+    [TLS_CERT.setting(), TLS_KEY.setting()]
 }
 
 /// The settings about who is let in.
@@ -89,6 +94,7 @@ pub fn shutdown() -> [&'static Setting; 5] {
 pub fn table(program: &'static str, version: &'static str, about: &'static str) -> Table {
     let table = Table::new(program, version, about)
         .group("Listeners", listeners())
+        .group("TLS", tls())
         .group("Access", access())
         .group("Logs", logs())
         .group("Events", events())
@@ -98,7 +104,8 @@ pub fn table(program: &'static str, version: &'static str, about: &'static str) 
 }
 
 /// The rules about the settings above, for a table that has some of them in another form: a listener
-/// outside loopback needs a token, and without TLS it and a public `https` address need a proxy.
+/// outside loopback needs a token, without TLS it and a public `https` address need a proxy, and a
+/// certificate and its key need each other.
 #[must_use]
 pub fn rules(table: Table) -> Table {
     table
@@ -107,6 +114,7 @@ pub fn rules(table: Table) -> Table {
             needs_token,
         )
         .rule([PUBLIC_URL.setting(), TRUSTED_PROXIES.setting()], needs_proxy)
+        .rule(tls(), needs_both)
         .rule(sinks::about_spans(), sinks::needs_receiver)
 }
 
@@ -132,25 +140,45 @@ fn needs_token(values: &Values) -> Vec<Finding> {
         return open.into_iter().map(text).collect();
     }
     if values.has(TRUSTED_PROXIES.setting()) && values.get(&TRUSTED_PROXIES).is_empty() {
+        let admin = ADMIN_LISTEN.setting().name();
         let text = |(name, address)| {
+            let remedy = match name == admin {
+                true => "leave it out, so that the admin routes are on the API port",
+                false => "set TLS_CERT and TLS_KEY",
+            };
             Finding::Warning(format!(
                 "{name} {address} can be reached from outside this machine without TLS: tokens \
-                 and pages travel in clear; put a TLS proxy in front and name it in TRUSTED_PROXIES"
+                 and pages travel in clear; {remedy}, or put a TLS proxy in front and name it in \
+                 TRUSTED_PROXIES"
             ))
         };
-        return open.into_iter().map(text).collect();
+        let plain = |(name, _): &(&str, _)| *name == admin || values.find(&TLS_CERT).is_none();
+        return open.into_iter().filter(plain).map(text).collect();
     }
     Vec::new()
 }
 
 fn needs_proxy(values: &Values) -> Vec<Finding> {
     let https = values.find(&PUBLIC_URL).is_some_and(|url| url.origin.scheme() == "https");
-    if https && values.get(&TRUSTED_PROXIES).is_empty() {
+    if https && values.find(&TLS_CERT).is_none() && values.get(&TRUSTED_PROXIES).is_empty() {
         let text = "PUBLIC_URL is https and TRUSTED_PROXIES is empty: pages of that address are \
-                    refused as foreign; name the proxy in TRUSTED_PROXIES";
+                    refused as foreign; name the proxy in TRUSTED_PROXIES, or set TLS_CERT and \
+                    TLS_KEY";
         return vec![Finding::Warning(text.to_owned())];
     }
     Vec::new()
+}
+
+fn needs_both(values: &Values) -> Vec<Finding> {
+    let mistake = |given: &str, missing: &str, what: &str| {
+        let text = format!("{given} is set and {missing} is not: set it too, to {what}");
+        vec![Finding::Mistake(text)]
+    };
+    match (values.find(&TLS_CERT), values.find(&TLS_KEY)) {
+        (Some(_), None) => mistake("TLS_CERT", "TLS_KEY", "the file of the certificate's key"),
+        (None, Some(_)) => mistake("TLS_KEY", "TLS_CERT", "the file of the key's certificate"),
+        (Some(_), Some(_)) | (None, None) => Vec::new(),
+    }
 }
 
 /// What [`Access`](crate::access::Access) is built from.

@@ -27,9 +27,24 @@ impl Client {
     /// # Errors
     /// When the process cannot be started.
     pub fn start(node: &Path, folder: &Path, script: &str, args: &[&str]) -> Result<Self, String> {
+        Self::start_with(node, folder, script, args, &[])
+    }
+
+    /// The same with more environment variables.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn start_with(
+        node: &Path,
+        folder: &Path,
+        script: &str,
+        args: &[&str],
+        env: &[(&str, &str)],
+    ) -> Result<Self, String> {
         let mut child = Command::new(node)
             .arg(script)
             .args(args)
+            .envs(env.iter().copied())
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::agent;
+
 #[derive(Default)]
 struct Seen {
     events: Vec<Value>,
@@ -25,21 +27,28 @@ impl Events {
     ///
     /// # Errors
     /// When the stream does not open.
-    pub fn follow(base: &str, token: Option<&str>) -> Result<Self, String> {
-        Self::open(&format!("{base}/v1/telemetry/stream?replay=all"), token)
+    pub(super) fn follow(
+        base: &str,
+        token: Option<&str>,
+        trusted: Option<&str>,
+    ) -> Result<Self, String> {
+        Self::open(&format!("{base}/v1/telemetry/stream?replay=all"), token, trusted)
     }
 
     /// The same from now on: without what the daemon still has of the past.
     ///
     /// # Errors
     /// When the stream does not open.
-    pub fn follow_from_now(base: &str, token: Option<&str>) -> Result<Self, String> {
-        Self::open(&format!("{base}/v1/telemetry/stream"), token)
+    pub(super) fn follow_from_now(
+        base: &str,
+        token: Option<&str>,
+        trusted: Option<&str>,
+    ) -> Result<Self, String> {
+        Self::open(&format!("{base}/v1/telemetry/stream"), token, trusted)
     }
 
-    fn open(url: &str, token: Option<&str>) -> Result<Self, String> {
-        let agent: ureq::Agent =
-            ureq::Agent::config_builder().http_status_as_error(true).build().into();
+    fn open(url: &str, token: Option<&str>, trusted: Option<&str>) -> Result<Self, String> {
+        let agent = agent::of_streams(trusted)?;
         let mut request = agent.get(url);
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));

@@ -1,5 +1,6 @@
 //! Starts a real daemon as its own process, talks to it, signals it, and proves that it left nothing.
 
+mod agent;
 mod client;
 mod events;
 
@@ -30,6 +31,7 @@ pub struct Options {
     args: Vec<String>,
     env: BTreeMap<String, String>,
     state: Option<Arc<StateDir>>,
+    trusted: Option<String>,
     echo: bool,
 }
 
@@ -66,6 +68,7 @@ impl Options {
             args: Vec::new(),
             env: env.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
             state: None,
+            trusted: None,
             echo: false,
         }
     }
@@ -92,6 +95,13 @@ impl Options {
         let args = args.iter().map(|arg| (*arg).to_owned());
         let binary = binary.to_string_lossy().into_owned();
         self.args = args.chain([binary]).chain(std::mem::take(&mut self.args)).collect();
+        self
+    }
+
+    /// Trusts certificates that this one, as PEM, has signed: for a daemon that speaks TLS.
+    #[must_use]
+    pub fn trusting(mut self, authority: impl Into<String>) -> Self {
+        self.trusted = Some(authority.into());
         self
     }
 
@@ -185,6 +195,7 @@ impl Options {
             reader: Some(reader),
             family: BTreeSet::new(),
             token: self.env.get("LOCKKEEPER_TOKEN").cloned(),
+            trusted: self.trusted,
         };
         Ok(Started { daemon, ready })
     }
@@ -204,6 +215,7 @@ pub struct Daemon {
     reader: Option<std::thread::JoinHandle<()>>,
     family: BTreeSet<Proc>,
     token: Option<String>,
+    trusted: Option<String>,
 }
 
 /// An HTTP answer: status, headers by lower-case name, body as JSON or else as a JSON string.
@@ -218,12 +230,12 @@ pub struct Answer {
 }
 
 impl Daemon {
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https` if it speaks TLS.
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// `ws://127.0.0.1:PORT`.
+    /// `ws://127.0.0.1:PORT`, or `wss`.
     pub fn ws_base(&self) -> String {
         self.base.replacen("http", "ws", 1)
     }
@@ -263,12 +275,7 @@ impl Daemon {
         headers: &[(&str, &str)],
         body: Option<&str>,
     ) -> Result<Answer, String> {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .allow_non_standard_methods(true)
-            .timeout_global(Some(Duration::from_secs(90)))
-            .build()
-            .into();
+        let agent = agent::of_calls(self.trusted.as_deref())?;
         let mut request =
             ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
         for (name, value) in headers {
@@ -316,7 +323,7 @@ impl Daemon {
     /// # Errors
     /// When the stream does not open.
     pub fn events(&self) -> Result<Events, String> {
-        Events::follow(&self.base, self.token.as_deref())
+        Events::follow(&self.base, self.token.as_deref(), self.trusted.as_deref())
     }
 
     /// Its events from now on.
@@ -324,7 +331,7 @@ impl Daemon {
     /// # Errors
     /// When the stream does not open.
     pub fn events_from_now(&self) -> Result<Events, String> {
-        Events::follow_from_now(&self.base, self.token.as_deref())
+        Events::follow_from_now(&self.base, self.token.as_deref(), self.trusted.as_deref())
     }
 
     /// Sends it a signal.

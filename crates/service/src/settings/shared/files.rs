@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::TOKENS_FILE;
+use super::{TLS_CERT, TLS_KEY, TOKENS_FILE};
 use crate::access::TokensFile;
+use crate::http::{PemFile, Tls};
 use crate::reload::{Reload, Stamp};
 use crate::settings::Values;
 use crate::{ExitStatus, Refused};
@@ -14,6 +15,7 @@ use crate::{ExitStatus, Refused};
 #[derive(Default)]
 pub struct Files {
     tokens: Option<Arc<TokensFile>>,
+    tls: Option<Arc<Tls>>,
     watched: Vec<(Arc<dyn Reload>, Stamp)>,
 }
 
@@ -25,12 +27,27 @@ impl Files {
     pub fn open(values: &Values) -> Result<Self, Refused> {
         let mut files = Self::default();
         if let Some(path) = values.find(&TOKENS_FILE) {
-            let tokens = files.read(TOKENS_FILE.setting().name(), vec![path], |mut paths| {
-                TokensFile::open(paths.remove(0))
+            let tokens = files.read(vec![path], |mut paths| {
+                let name = TOKENS_FILE.setting().name();
+                TokensFile::open(paths.remove(0)).map_err(|why| format!("{name}: {why}"))
             })?;
             files.tokens = Some(tokens);
         }
+        // One without the other is a mistake that the settings have found already.
+        if let (Some(cert), Some(key)) = (values.find(&TLS_CERT), values.find(&TLS_KEY)) {
+            let tls = files.read(vec![cert.clone(), key.clone()], |_| {
+                let cert = PemFile { setting: TLS_CERT.setting().name(), path: cert };
+                let key = PemFile { setting: TLS_KEY.setting().name(), path: key };
+                Tls::open(cert, key).map_err(|error| error.to_string())
+            })?;
+            files.tls = Some(tls);
+        }
         Ok(files)
+    }
+
+    /// What the listeners speak TLS with, if they do.
+    pub fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.clone()
     }
 
     /// The tokens of `TOKENS_FILE`.
@@ -44,12 +61,11 @@ impl Files {
 
     fn read<T: Reload>(
         &mut self,
-        setting: &str,
         paths: Vec<PathBuf>,
         open: impl FnOnce(Vec<PathBuf>) -> Result<T, String>,
     ) -> Result<Arc<T>, Refused> {
         let stamp = Stamp::of(&paths);
-        let refused = |why| Refused::new(ExitStatus::Settings, &format!("{setting}: {why}"));
+        let refused = |why| Refused::new(ExitStatus::Settings, &why);
         let made = Arc::new(open(paths).map_err(refused)?);
         self.watched.push((Arc::clone(&made) as Arc<dyn Reload>, stamp));
         Ok(made)

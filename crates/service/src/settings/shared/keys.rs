@@ -40,6 +40,22 @@ pub static PUBLIC_URL: OptionalKey<PublicUrl> = OptionalKey::new(
      answered to.",
 );
 
+/// The certificate of the listeners.
+pub static TLS_CERT: OptionalKey<PathBuf> = OptionalKey::new(
+    "TLS_CERT",
+    "none: plain HTTP",
+    "The certificate of every listener but ADMIN_LISTEN, which stays plain; as PEM, followed by those \
+     that signed it. They speak TLS only then. Read again when it or TLS_KEY changes; a bad pair leaves \
+     the one before it in use.",
+);
+
+/// Its key.
+pub static TLS_KEY: OptionalKey<PathBuf> = OptionalKey::new(
+    "TLS_KEY",
+    "none",
+    "The private key of TLS_CERT, as PEM, not encrypted. Let only the daemon's user read it.",
+);
+
 /// The token.
 pub static TOKEN: OptionalKey<Secret> = OptionalKey::new(
     "TOKEN",

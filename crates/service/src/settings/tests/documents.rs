@@ -135,3 +135,20 @@ fn the_state_folder_is_the_setting_the_systems_or_the_users() {
     assert_eq!(folder(false, &Given::default()), None);
     assert_eq!(folder(false, &Given::default().env("HOME", "relative")), None);
 }
+
+#[test]
+fn a_certificate_and_its_key_need_each_other_and_make_a_listener_safe() {
+    for (given, missing) in [("--tls-cert=c.pem", "TLS_KEY"), ("--tls-key=k.pem", "TLS_CERT")] {
+        let error = shared_load(&Given::default(), &[given]).expect_err("one of two");
+        assert_eq!((error.0.len(), error.exit_status().code()), (1, 64), "{error}");
+        assert!(error.to_string().contains(&format!("{missing} is not")), "{error}");
+    }
+    let both = ["--tls-cert=c.pem", "--tls-key=k.pem", "--token-file=token"];
+    let open = [both[0], both[1], both[2], "--api-listen=0.0.0.0:7300"];
+    assert_eq!(shared_values(&open).warnings(), [""; 0]);
+    let public = [both[0], both[1], "--public-url=https://boxes.example.org"];
+    assert_eq!(shared_values(&public).warnings(), [""; 0]);
+    let admin = [both[0], both[1], both[2], "--admin-listen=0.0.0.0:7301"];
+    let values = shared_values(&admin);
+    assert!(values.warnings()[0].starts_with("ADMIN_LISTEN"), "{:?}", values.warnings());
+}
