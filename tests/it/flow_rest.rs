@@ -9,6 +9,41 @@ crate::facts! {
     bad_input_is_refused_with_its_field_and_remedy,
     the_json_routes_answer_both_spellings_and_hide_the_browser,
     health_readiness_and_metrics_answer,
+    a_full_view_shows_what_a_sandbox_uses_how_its_browsers_ended_and_what_they_said,
+}
+
+fn a_full_view_shows_what_a_sandbox_uses_how_its_browsers_ended_and_what_they_said() -> Outcome {
+    let mut daemon = daemon().start()?;
+    daemon.create(&json!({ "id": "seen" }))?;
+    let basic = daemon.call("GET", "/v1/sandboxes/seen", None)?;
+    must!(basic.body.get("details").is_none(), "{}", basic.body);
+    let wrong = daemon.call("GET", "/v1/sandboxes/seen?view=fully", None)?;
+    must!(wrong.status == 400 && wrong.body.to_string().contains("basic, full"), "{}", wrong.body);
+    let full = "/v1/sandboxes/seen?view=full";
+    let seen = daemon.call("GET", full, None)?.body["details"].clone();
+    let usage = |name: &str| seen["usage"][name].as_u64().unwrap_or_default();
+    must!(usage("memory_bytes") > 10 << 20 && usage("processes") > 1, "{seen}");
+    must!(usage("profile_bytes") > 0 && usage("cpu_ms") > 0, "{seen}");
+    let log = seen["log_tail"].as_str().unwrap_or_default();
+    must!(log.contains("DevTools listening on ws://127.0.0.1:"), "{seen}");
+    must!(seen["ended_browsers"] == json!([]), "{seen}");
+
+    let events = daemon.events()?;
+    let started = events.wait_count("browser_started", 1, Duration::from_secs(5))?;
+    let pid = started[0]["data"]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+    let pid = nix::unistd::Pid::from_raw(pid.ok_or("no pid")?);
+    daemon.remember();
+    nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL).map_err(|e| e.to_string())?;
+    events.wait_count("browser_started", 2, Duration::from_secs(20))?;
+    let seen = daemon.call("GET", full, None)?.body["details"].clone();
+    let ended = &seen["ended_browsers"][0];
+    must!(ended["generation"] == 1 && ended["expected"] == false, "{seen}");
+    must!(ended["cause"] == "killed: signal 9", "{seen}");
+
+    daemon.call("DELETE", "/v1/sandboxes/seen", None)?;
+    let seen = daemon.call("GET", full, None)?.body["details"].clone();
+    must!(seen["usage"].is_null() && seen["ended_browsers"][1]["expected"] == true, "{seen}");
+    Ok(())
 }
 
 /// Method, path, body, expected status, words that the answer must hold.

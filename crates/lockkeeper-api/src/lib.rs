@@ -23,8 +23,9 @@ pub use policies::{DrainPolicy, ExpirePolicy, OperationRequest};
 pub use reason::{GrpcCode, Reason, Retry};
 pub use restart::RestartRequest;
 pub use sandbox::{
-    BrowserView, CreateRequest, DeleteWait, ExitPolicy, PhaseTimes, SandboxList, SandboxState,
-    SandboxView, UpdateRequest, label_mistake, label_mistakes,
+    BrowserView, CreateRequest, DeleteWait, EndedBrowserView, ExitPolicy, PhaseTimes,
+    SandboxDetails, SandboxList, SandboxState, SandboxView, UpdateRequest, UsageView,
+    label_mistake, label_mistakes,
 };
 pub use snapshot::{CheckpointView, SnapshotList, SnapshotView};
 pub use time_span::{TimeSpan, TimeSpanError};

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod details;
 mod state;
 
+pub use self::details::{EndedBrowserView, SandboxDetails, UsageView};
 pub use self::state::SandboxState;
 use crate::{DrainPolicy, ExpirePolicy, Fields, Mistakes, TimeSpan};
 
@@ -345,6 +347,9 @@ pub struct SandboxView {
     /// What could not be cleaned up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cleanup_errors: Vec<String>,
+    /// What else is known of it; only with `view=full`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<SandboxDetails>,
 }
 
 const fn yes() -> bool {

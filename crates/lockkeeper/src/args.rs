@@ -88,6 +88,9 @@ pub(crate) enum Command {
     Get {
         /// The sandbox.
         id: String,
+        /// Show also what it uses, how its browsers ended and what they said last.
+        #[arg(long)]
+        full: bool,
     },
     /// End sandboxes.
     #[command(visible_alias = "delete")]

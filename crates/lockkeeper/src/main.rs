@@ -54,7 +54,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Create(create) => sandboxes::create(&connect()?, &mut output, *create, waits),
         Command::Ls(list) => sandboxes::list(&connect()?, &mut output, &list),
-        Command::Get { id } => sandboxes::get(&connect()?, &mut output, &id),
+        Command::Get { id, full } => sandboxes::get(&connect()?, &mut output, &id, full),
         Command::Rm(remove) => sandboxes::remove(&connect()?, &mut output, &remove, waits),
         Command::Pause(pause) => sandboxes::pause(&connect()?, &mut output, &pause, waits),
         Command::Resume(resume) => sandboxes::resume(&connect()?, &mut output, &resume, waits),

@@ -3,7 +3,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lockkeeper_api::{
-    CreateRequest, OperationRequest, SandboxEvent, SandboxList, SandboxState, SandboxView,
+    CreateRequest, OperationRequest, SandboxDetails, SandboxEvent, SandboxList, SandboxState,
+    SandboxView,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -147,12 +148,21 @@ fn row(view: &SandboxView, now: u64) -> [String; 7] {
     ]
 }
 
-pub(crate) fn get(node: &Node, output: &mut Output, id: &str) -> Result<(), Failure> {
-    let answer = node.get(&Node::sandbox(id), &[])?;
+pub(crate) fn get(node: &Node, output: &mut Output, id: &str, full: bool) -> Result<(), Failure> {
+    let query = full.then(|| ("view", "full".to_owned()));
+    let answer = node.get(&Node::sandbox(id), query.as_slice())?;
     if output.is_json() {
         return output.json(&answer);
     }
-    output.list(&facts(&typed(node, answer)?))
+    let view: SandboxView = typed(node, answer)?;
+    output.list(&facts(&view))?;
+    let Some(details) = &view.details else { return Ok(()) };
+    for (whose, log) in [("browser", &details.log_tail), ("runner", &details.runner_log_tail)] {
+        if let Some(log) = log.as_deref().filter(|log| !log.is_empty()) {
+            output.line(&format!("\nlog of the {whose}:\n{log}"))?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn pause(
@@ -218,6 +228,7 @@ fn facts(view: &SandboxView) -> Vec<(&'static str, String)> {
         );
         facts.push(("browser", text));
     }
+    facts.extend(view.details.iter().flat_map(detail_facts));
     facts.push(("template", format!("{} ({})", view.template, view.flavour)));
     facts.push(("sessions", view.sessions.to_string()));
     facts.push(("created", ago(view.created_at_ms)));
@@ -234,6 +245,23 @@ fn facts(view: &SandboxView) -> Vec<(&'static str, String)> {
     facts.push(("lifecycle", view.lifecycle_id.clone()));
     facts.push(("execution", view.execution_id.clone()));
     facts.push(("node", view.node_id.clone()));
+    facts
+}
+
+fn detail_facts(details: &SandboxDetails) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    if let Some(usage) = &details.usage {
+        let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+        facts.extend(usage.memory_bytes.map(|bytes| ("memory", mib(bytes))));
+        facts.extend(usage.cpu_ms.map(|ms| ("processor", show::span(ms))));
+        facts.extend(usage.processes.map(|count| ("processes", count.to_string())));
+        facts.extend(usage.profile_bytes.map(|bytes| ("profile", mib(bytes))));
+    }
+    facts.extend(details.ended_browsers.iter().map(|browser| {
+        let by = if browser.expected { "as ordered" } else { "by itself" };
+        let (generation, uptime) = (browser.generation, show::span(browser.uptime_ms));
+        ("ended", format!("browser {generation} {by} after {uptime}, {}", browser.cause))
+    }));
     facts
 }
 

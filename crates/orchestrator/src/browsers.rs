@@ -10,7 +10,7 @@ use upstream::{Cause, Fact};
 
 use crate::driver::{DriverEvent, GoneWhy};
 use crate::lifecycle::Stop;
-use crate::registry::BrowserRecord;
+use crate::registry::{BrowserRecord, ENDS, EndedBrowser};
 
 /// What to pass on, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,6 +197,11 @@ impl Browsers {
                 self.requested &= !wanted;
                 self.last_end = Some(End { generation, cause: why, at: now, sessions });
                 self.record.crashes += u64::from(!expected);
+                if self.record.ended.len() == ENDS {
+                    self.record.ended.pop_front();
+                }
+                let ended = EndedBrowser { generation, cause: why, expected, uptime };
+                self.record.ended.push_back(ended);
                 if generation == self.newest {
                     self.ready = false;
                     // That nobody will start it again is known now, and sessions must not be told to

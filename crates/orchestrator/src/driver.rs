@@ -16,6 +16,7 @@ use upstream::{Cause, WsUrl};
 use crate::snapshots::{ArchiveSink, ArchiveSource};
 
 mod failure;
+mod inspection;
 mod keeping;
 mod launch;
 mod limits;
@@ -23,6 +24,7 @@ mod restart;
 mod runner;
 
 pub use failure::{ReclaimError, StartError};
+pub use inspection::Inspection;
 pub use keeping::{Closed, Kept, ProfileError, ProfileId, Room};
 pub use launch::{Flavour, LaunchSpec, OnExit};
 pub use limits::LaunchLimits;
@@ -247,6 +249,15 @@ pub trait Driver: Send + Sync + 'static {
     /// # Cancel safety
     /// May be dropped at any time.
     fn probe(&self, instance: LifecycleId) -> BoxFuture<'_, Result<(), ProbeError>>;
+
+    /// What an instance uses and what it said last, its runner's too; `None` if there is no such
+    /// instance. It may look at every process of it.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any time.
+    fn inspect(&self, _instance: LifecycleId) -> BoxFuture<'_, Option<Inspection>> {
+        Box::pin(ready(None))
+    }
 
     /// Bytes that are free where instances keep their files; `None` if nobody can tell. Asked at
     /// every create, so it must not take longer than a look.

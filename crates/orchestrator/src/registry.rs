@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use lockkeeper_api::SandboxState;
+use upstream::Cause;
 
 pub use self::admit::{Admission, AdmitRefusal, NewSandbox, Waits};
 pub use self::idle::IdleClock;
@@ -108,6 +109,32 @@ pub struct BrowserRecord {
     pub product: Option<String>,
     /// Generations that ended without being told to.
     pub crashes: u64,
+    /// Those that have ended, the newest last; at most [`ENDS`].
+    pub ended: VecDeque<EndedBrowser>,
+}
+
+impl BrowserRecord {
+    /// Whether a watch tells of the difference: how the last one ended is looked up by who wants it.
+    pub fn shows_other_than(&self, other: &Self) -> bool {
+        let Self { generation, product, crashes, ended: _ } = self;
+        (generation, product, crashes) != (&other.generation, &other.product, &other.crashes)
+    }
+}
+
+/// How many browsers that have ended are remembered of a sandbox.
+pub const ENDS: usize = 16;
+
+/// A browser that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedBrowser {
+    /// Its number.
+    pub generation: u64,
+    /// How.
+    pub cause: Cause,
+    /// Whether we ordered it.
+    pub expected: bool,
+    /// From spawn to end.
+    pub uptime: Duration,
 }
 
 /// A sandbox that has not ended.

@@ -4,8 +4,8 @@ use prost_types::{Duration, Timestamp};
 
 use super::sandbox_event::{Event, Gap, Synced};
 use super::{
-    Browser, CheckpointResponse, ListSandboxesResponse, ListSnapshotsResponse, PhaseTimes, Sandbox,
-    SandboxEvent, Snapshot,
+    Browser, CheckpointResponse, EndedBrowser, ListSandboxesResponse, ListSnapshotsResponse,
+    PhaseTimes, Sandbox, SandboxDetails, SandboxEvent, Snapshot, Usage,
 };
 use crate::{self as api, SandboxView, SnapshotView};
 
@@ -96,6 +96,29 @@ impl From<SandboxView> for Sandbox {
             stop_detail: view.stop_detail,
             stopped_at: view.stopped_at_ms.map(moment),
             cleanup_errors: view.cleanup_errors,
+            details: view.details.map(Into::into),
+        }
+    }
+}
+
+impl From<api::SandboxDetails> for SandboxDetails {
+    fn from(details: api::SandboxDetails) -> Self {
+        let ended = |browser: api::EndedBrowserView| EndedBrowser {
+            generation: browser.generation,
+            cause: browser.cause,
+            expected: browser.expected,
+            uptime: Some(length(browser.uptime_ms)),
+        };
+        Self {
+            usage: details.usage.map(|usage| Usage {
+                memory_bytes: usage.memory_bytes,
+                cpu: usage.cpu_ms.map(length),
+                processes: usage.processes,
+                profile_bytes: usage.profile_bytes,
+            }),
+            ended_browsers: details.ended_browsers.into_iter().map(ended).collect(),
+            log_tail: details.log_tail,
+            runner_log_tail: details.runner_log_tail,
         }
     }
 }

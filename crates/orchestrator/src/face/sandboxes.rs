@@ -33,6 +33,23 @@ impl Face {
         }
     }
 
+    /// With everything that is known of it, if `full`.
+    pub(crate) async fn look(
+        &self,
+        id: &str,
+        full: bool,
+        host: Host<'_>,
+    ) -> Result<SandboxView, ApiError> {
+        let view = self.get(id, host)?;
+        match self.orchestrator.get(id).filter(|_| full) {
+            Some(snapshot) => {
+                let details = Some(self.orchestrator.details(&snapshot).await);
+                Ok(SandboxView { details, ..view })
+            }
+            None => Ok(view),
+        }
+    }
+
     pub(crate) fn list(&self, filter: &ListFilter, host: Host<'_>) -> SandboxList {
         let page = self.orchestrator.list(filter);
         SandboxList {

@@ -24,7 +24,8 @@ impl SandboxService for Face {
 
     async fn get(&self, request: Request<GetSandboxRequest>) -> Answer<Sandbox> {
         let host = host(&request);
-        answer(Face::get(self, &request.into_inner().id, host.as_deref()))
+        let GetSandboxRequest { id, full } = request.into_inner();
+        answer(self.look(&id, full, host.as_deref()).await)
     }
 
     async fn list(&self, request: Request<ListSandboxesRequest>) -> Answer<ListSandboxesResponse> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use upstream::{Cause, WsUrl};
 
+use super::log_ring::LogRing;
 use super::owner::Owner;
 use super::restart::Desk;
 use crate::driver::{Closed, LifecycleId, ProfileId, StopHow, StopReport};
@@ -78,6 +79,8 @@ pub(crate) struct Instance {
     pub(crate) closed: watch::Sender<Option<Closed>>,
     /// Where a restart is asked for.
     pub(crate) desk: Desk,
+    /// What its processes say.
+    pub(crate) log: Arc<Mutex<LogRing>>,
     /// Set as soon as there can be processes.
     pub(crate) owner: OnceLock<Arc<Owner>>,
 }
@@ -93,6 +96,7 @@ impl Instance {
             closed: watch::Sender::new(None),
             address: Mutex::new(None),
             desk: Desk::default(),
+            log: Arc::default(),
             owner: OnceLock::new(),
         })
     }

@@ -29,7 +29,7 @@ fn kib(text: &str, name: &str) -> Option<u64> {
     rest.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-fn used_by(pid: i32) -> u64 {
+pub(super) fn used_by(pid: i32) -> u64 {
     let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
     let share = read("smaps_rollup").as_deref().and_then(parse_pss);
     share.or_else(|| read("status").as_deref().and_then(parse_own)).unwrap_or(0)

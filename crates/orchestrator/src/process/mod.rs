@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::driver::{
-    BoxFuture, Capabilities, Closed, Driver, EventSink, Kept, LaunchSpec, LifecycleId, ProbeError,
-    ProfileError, ProfileId, ReclaimError, ReclaimReport, RestartChange, RestartError, Room,
-    StartError, StopHow, StopReport,
+    BoxFuture, Capabilities, Closed, Driver, EventSink, Inspection, Kept, LaunchSpec, LifecycleId,
+    ProbeError, ProfileError, ProfileId, ReclaimError, ReclaimReport, RestartChange, RestartError,
+    Room, StartError, StopHow, StopReport,
 };
 use crate::snapshots::{ArchiveSink, ArchiveSource};
 use engine::Engine;
@@ -49,6 +49,7 @@ mod extensions;
 mod flags;
 mod hints;
 mod hunt;
+mod inspect;
 mod instance;
 mod launch;
 pub mod launcher;
@@ -181,6 +182,10 @@ impl Driver for ProcessDriver {
             let Some(url) = url else { return Err(ProbeError("it does not run".to_owned())) };
             cdp::product(&url).await.map(drop).map_err(|e| ProbeError(e.to_string()))
         })
+    }
+
+    fn inspect(&self, instance: LifecycleId) -> BoxFuture<'_, Option<Inspection>> {
+        Box::pin(async move { self.engine.inspect(&instance).await })
     }
 
     fn free_disk(&self) -> Option<u64> {

@@ -71,7 +71,8 @@ impl Runner {
     ) -> Self {
         // Whether it ended with code 0 or otherwise makes no difference.
         let policy = Policy::new(spec.on_exit, spec.on_exit, beside.crash_max, beside.crash_window);
-        let (orders, log, limits) = (instance.orders(), Arc::default(), engine.limits_of(beside));
+        let (orders, log) = (instance.orders(), Arc::clone(&instance.log));
+        let limits = engine.limits_of(beside);
         let watched = engine.watched_memory(beside);
         Self { engine, instance, spec, limits, watched, orders, outbox, log, policy }
     }

@@ -78,7 +78,7 @@ impl Supervisor {
         outbox: Outbox,
     ) -> Self {
         let policy = Policy::new(spec.on_crash, spec.on_close, spec.crash_max, spec.crash_window);
-        let (orders, log) = (instance.orders(), Arc::default());
+        let (orders, log) = (instance.orders(), Arc::clone(&instance.log));
         Self { engine, instance, spec, orders, outbox, log, policy, generation: 0, oom_kills: 0 }
     }
 

@@ -88,7 +88,15 @@ fn operations() -> Vec<Operation> {
                 Answer::Events(of::<SandboxEvent>),
             )
         },
-        new(("get", ID), "getSandbox", "Shows a sandbox, or why it has ended.", view),
+        Operation {
+            parameters: &["view"],
+            ..new(
+                ("get", ID),
+                "getSandbox",
+                "Shows a sandbox, or why it has ended; with `view=full` what it uses and said.",
+                view,
+            )
+        },
         Operation {
             body: Some(of::<UpdateRequest>),
             ..new(("patch", ID), "updateSandbox", "Changes a sandbox: all or nothing.", view)
@@ -316,6 +324,11 @@ fn parameters() -> Value {
             "description": "The same as `after`, as browsers send it when they reconnect.",
             "schema": text(),
         },
+        "view": query(
+            "view",
+            "`full` also shows `details`.",
+            json!({ "enum": ["basic", "full"], "default": "basic" }),
+        ),
         "wait": query(
             "wait",
             "Answer when the stop has begun, when no process is alive, or when nothing is left.",

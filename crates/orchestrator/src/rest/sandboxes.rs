@@ -61,8 +61,13 @@ pub(super) async fn get(
     uri: Uri,
     headers: HeaderMap,
 ) -> Answer {
-    Parameters::parse(&uri, &[])?.finish(())?;
-    Ok(json(StatusCode::OK, &face.get(&id, host(&uri, &headers).as_deref())?))
+    let mut query = Parameters::parse(&uri, &["view"])?;
+    let mut full = false;
+    if let Some(word) = query.one("view") {
+        full = query.word("view", &word, &[("basic", false), ("full", true)]).unwrap_or_default();
+    }
+    let full = query.finish(full)?;
+    Ok(json(StatusCode::OK, &face.look(&id, full, host(&uri, &headers).as_deref()).await?))
 }
 
 pub(super) async fn delete(

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lockkeeper_api::{BrowserView, PhaseTimes, SandboxState, SandboxView};
+use lockkeeper_api::{
+    BrowserView, EndedBrowserView, PhaseTimes, SandboxDetails, SandboxState, SandboxView, UsageView,
+};
 
 use super::handles::Handles;
 use super::{Orchestrator, now};
 use crate::ids::LifecycleId;
 use crate::lifecycle::State;
-use crate::registry::{Change, Moment, Record, Registry, Sandbox, Tombstone};
+use crate::registry::{Change, EndedBrowser, Moment, Record, Registry, Sandbox, Tombstone};
 use crate::urls::CdpUrls;
 
 /// A sandbox at one instant.
@@ -163,11 +165,42 @@ impl Snapshot {
             stop_detail: stop.map(|stop| stop.detail.clone()).filter(|text| !text.is_empty()),
             stopped_at_ms: self.stopped_at.map(unix_ms),
             cleanup_errors: self.cleanup_errors.clone(),
+            details: None,
         }
     }
 }
 
 impl Orchestrator {
+    /// What else is known of a sandbox: what it uses, how its browsers ended, what it said last.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any time.
+    pub async fn details(&self, snapshot: &Snapshot) -> SandboxDetails {
+        let record = &snapshot.record;
+        let driver = &self.shared.driver;
+        let looked = match snapshot.state {
+            State::Stopped(_) => None,
+            _ => driver.inspect(record.lifecycle.clone()).await,
+        };
+        let ended = |browser: &EndedBrowser| EndedBrowserView {
+            generation: browser.generation,
+            cause: browser.cause.to_string(),
+            expected: browser.expected,
+            uptime_ms: millis(browser.uptime),
+        };
+        SandboxDetails {
+            usage: looked.as_ref().map(|looked| UsageView {
+                memory_bytes: looked.memory,
+                cpu_ms: looked.cpu.map(millis),
+                processes: looked.processes,
+                profile_bytes: looked.profile,
+            }),
+            ended_browsers: record.browser.ended.iter().map(ended).collect(),
+            runner_log_tail: looked.as_ref().and_then(|looked| looked.runner_log_tail.clone()),
+            log_tail: looked.map(|looked| looked.log_tail),
+        }
+    }
+
     /// The sandbox of that id, or what is remembered of it. Counts as use of it.
     pub fn get(&self, id: &str) -> Option<Snapshot> {
         let mut core = self.shared.lock();

@@ -169,7 +169,7 @@ impl Life {
         let mut differs = false;
         self.shared.change(|registry, _| {
             let known = registry.by_lifecycle(lifecycle);
-            differs = known.is_some_and(|sandbox| sandbox.record.browser != record);
+            differs = known.is_some_and(|sandbox| sandbox.record.browser.shows_other_than(&record));
             registry.note_browser(lifecycle, record);
             Vec::new()
         });

@@ -165,7 +165,7 @@ fn cases() -> Vec<Case> {
             ("POST", "/v1/sandboxes", r#"{"id": "A_b"}"#),
             |mut of| Box::pin(async move { of.sandboxes.create(create("A_b")).await.map(drop) })),
         case!(BadRequest, Stage::new().await, ("GET", "/v1/sandboxes/A_b", ""),
-            |mut of| Box::pin(async move { of.sandboxes.get(GetSandboxRequest { id: "A_b".to_owned() }).await.map(drop) })),
+            |mut of| Box::pin(async move { of.sandboxes.get(GetSandboxRequest { id: "A_b".to_owned(), full: true }).await.map(drop) })),
         case!(BadRequest, Stage::new().await, ("GET", "/v1/sandboxes?limit=1001&after=x", ""),
             |mut of| Box::pin(async move {
                 let request = proto::ListSandboxesRequest { limit: Some(1001), after: Some("x".to_owned()), ..Default::default() };
@@ -187,7 +187,7 @@ fn cases() -> Vec<Case> {
             ("POST", "/v1/sandboxes/a/restart-browser", r#"{"flags": ["--user-data-dir=/x"]}"#),
             |mut of| Box::pin(async move { of.sandboxes.restart_browser(restart("--user-data-dir=/x")).await.map(drop) })),
         case!(SandboxNotFound, Stage::new().await, ("GET", "/v1/sandboxes/a", ""),
-            |mut of| Box::pin(async move { of.sandboxes.get(GetSandboxRequest { id: "a".to_owned() }).await.map(drop) })),
+            |mut of| Box::pin(async move { of.sandboxes.get(GetSandboxRequest { id: "a".to_owned(), full: false }).await.map(drop) })),
         case!(SandboxNotFound, Stage::new().await, PAUSE, PAUSE_A),
         case!(TemplateNotFound, Stage::new().await, ("POST", "/v1/sandboxes", r#"{"template": "x"}"#),
             |mut of| Box::pin(async move {

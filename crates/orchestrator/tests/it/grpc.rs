@@ -99,7 +99,12 @@ async fn a_sandbox_is_made_shown_changed_and_ended_over_grpc() {
     assert_eq!(made.browser.clone().unwrap().phase, "ready");
 
     let id = || made.id.clone();
-    let shown = clients.sandboxes.get(GetSandboxRequest { id: id() }).await.unwrap().into_inner();
+    let shown = clients
+        .sandboxes
+        .get(GetSandboxRequest { id: id(), full: true })
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(shown.lifecycle_id, made.lifecycle_id);
     let update = UpdateSandboxRequest {
         id: id(),

@@ -48,9 +48,9 @@ pub(crate) fn main(args: &[OsString]) -> ExitCode {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let count = stream.read(&mut [0; 4096]).unwrap();
-            assert!(count > 0);
-            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").unwrap();
+            // Whoever asks may have gone.
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
         }
         ExitCode::SUCCESS
     };

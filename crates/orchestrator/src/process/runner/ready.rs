@@ -10,6 +10,9 @@ use tokio::net::TcpStream;
 /// Pause between two tries.
 const AGAIN: Duration = Duration::from_millis(50);
 
+/// How much of an answer is read.
+const REST: u64 = 64 << 10;
+
 /// How long one try may take.
 const TRY: Duration = Duration::from_secs(5);
 
@@ -39,6 +42,9 @@ async fn status(port: u16, path: &str) -> io::Result<u8> {
     // `HTTP/1.1 200`, RFC 9112 section 4.
     let mut line = [0; 12];
     stream.read_exact(&mut line).await?;
+    // A server that is cut off in its answer may make a fuss of it.
+    let mut rest = stream.take(REST);
+    let _ = tokio::time::timeout(AGAIN, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
     match line {
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, b' ', first, _, _] => Ok(first),
         _ => Err(io::Error::other("it does not speak HTTP/1")),
