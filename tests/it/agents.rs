@@ -1,10 +1,10 @@
 //! What the tests of agent sessions share: a gateway, a runner, and an AG-UI client.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lockkeeper_tests::{gateway, node};
+use lockkeeper_tests::{Certified, gateway, node, node_trusting};
 use serde_json::{Value, json};
 use testkit::daemon::{Client, Daemon, Options, StateDir};
 
@@ -16,6 +16,8 @@ pub(crate) struct Agents {
     pub(crate) gateway: Daemon,
     pub(crate) runner: Client,
     pub(crate) port: u64,
+    /// Who signed the gateway's certificate, if it speaks TLS.
+    pub(crate) trusted: Option<PathBuf>,
 }
 
 pub(crate) const SESSION: &str = "/v1/projects/p/sessions/one";
@@ -28,10 +30,23 @@ impl Agents {
 
     /// The same on a gateway with other settings.
     pub(crate) fn start_on(gateway: Options, more: Value) -> Result<Self, String> {
+        Self::start_trusting(gateway, None, more)
+    }
+
+    /// The same on a gateway that speaks TLS.
+    pub(crate) fn start_on_tls(files: &Certified, more: Value) -> Result<Self, String> {
+        Self::start_trusting(files.on(gateway()), Some(files.ca()), more)
+    }
+
+    fn start_trusting(
+        gateway: Options,
+        trusted: Option<PathBuf>,
+        more: Value,
+    ) -> Result<Self, String> {
         let runner = node("runner.mjs", &[])?;
         let port = port(&runner)?;
         let gateway = gateway.start()?;
-        let agents = Self { gateway, runner, port };
+        let agents = Self { gateway, runner, port, trusted };
         let put = agents.put(SESSION, more)?;
         if put.0 != 201 {
             return Err(format!("the session was answered {put:?}"));
@@ -54,9 +69,17 @@ impl Agents {
         format!("{}{SESSION}{rest}", self.gateway.base())
     }
 
+    /// The unmodified client.
+    pub(crate) fn client(&self, args: &[&str]) -> Result<Client, String> {
+        match &self.trusted {
+            Some(authority) => node_trusting("agui.mjs", args, authority),
+            None => node("agui.mjs", args),
+        }
+    }
+
     /// Posts a run with the unmodified client; what it saw.
     pub(crate) fn run(&self, word: &str) -> Result<Value, String> {
-        let client = node("agui.mjs", &["run", &self.url("/agui"), word])?;
+        let client = self.client(&["run", &self.url("/agui"), word])?;
         let done = client.wait_step("done", LIMIT)?;
         client.finish(LIMIT)?;
         Ok(done)

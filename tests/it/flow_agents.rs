@@ -121,11 +121,11 @@ fn events_between_runs_are_runs_and_a_subscriber_alone_starts_the_listener() -> 
 
     // A gateway that starts finds its sessions, and connects them again.
     let (base, state) = (agents.gateway.base().to_owned(), agents.gateway.state());
-    let Agents { mut gateway, runner, port } = agents;
+    let Agents { mut gateway, runner, port, trusted } = agents;
     gateway.signal(Signal::SIGTERM);
     let status = gateway.wait_exit(LIMIT)?;
     must!(status.success(), "ended with {status}:\n{}", gateway.log());
-    let agents = Agents { gateway: again(&base, state)?, runner, port };
+    let agents = Agents { gateway: again(&base, state)?, runner, port, trusted };
     let client = node("agui.mjs", &["follow", &agents.url("/agui/events"), "6"])?;
     client.wait_step("first", LIMIT)?;
     agents.wait_listener("streaming")?;

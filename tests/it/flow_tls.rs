@@ -17,8 +17,12 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Message, WebSocket};
 
+use crate::agents::Agents;
+
 crate::facts! {
     playwright_drives_a_sandbox_over_https_and_wss,
+    a_subdomain_over_tls_leads_to_itself,
+    agui_clients_use_a_gateway_over_https,
     a_message_of_twenty_mebibytes_passes_over_tls,
     a_drain_closes_a_session_over_tls_with_its_code_and_then_tls_itself,
     a_client_that_vanishes_over_tls_is_not_a_clean_close,
@@ -74,6 +78,42 @@ fn playwright_drives_a_sandbox_over_https_and_wss() -> Outcome {
     must!(connects.iter().all(|e| e["data"]["tls"] == true), "{connects:?}");
     daemon.call("DELETE", "/v1/sandboxes/safe", None)?;
     finish(daemon)
+}
+
+/// One GET over TLS, whatever its Host says.
+fn get(files: &Certified, daemon: &Daemon, host: &str, path: &str) -> Result<String, String> {
+    let mut stream = files.connect(place(daemon))?;
+    let ask = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    stream.write_all(ask.as_bytes()).map_err(|e| e.to_string())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(|e| format!("{answer:?}, then {e}"))?;
+    Ok(answer)
+}
+
+fn a_subdomain_over_tls_leads_to_itself() -> Outcome {
+    let files = Certified::new()?;
+    let mut daemon = files.on(daemon()).env("LOCKKEEPER_SUBDOMAINS_OF", "localhost").start()?;
+    daemon.create(&json!({ "id": "named" }))?;
+    let port = daemon.base().rsplit(':').next().unwrap_or_default();
+    let host = format!("named.localhost:{port}");
+    let answer = get(&files, &daemon, &host, "/json/version")?;
+    let shown = format!("\"wss://{host}/devtools/browser/named\"");
+    must!(answer.starts_with("HTTP/1.1 200") && answer.contains(&shown), "{answer}");
+    daemon.call("DELETE", "/v1/sandboxes/named", None)?;
+    finish(daemon)
+}
+
+fn agui_clients_use_a_gateway_over_https() -> Outcome {
+    let files = Certified::new()?;
+    let agents = Agents::start_on_tls(&files, json!({}))?;
+    let done = agents.run("say")?;
+    must!(done["failed"] == Value::Null, "{done}");
+    must!(done["messages"][1]["content"] == "Hello wörld…", "{done}");
+    let seen = agents.types()?.len().to_string();
+    let follows = agents.client(&["follow", &agents.url("/agui/events"), &seen])?;
+    let followed = follows.wait_step("followed", CLIENT)?;
+    must!(followed["gaps"] == json!([]), "{followed}");
+    agents.check()
 }
 
 fn a_message_of_twenty_mebibytes_passes_over_tls() -> Outcome {

@@ -10,3 +10,5 @@ mod stalls;
 mod stops;
 mod taps;
 mod tcp;
+#[cfg(feature = "handshake")]
+mod tls;

@@ -30,6 +30,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
 
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
         self.io.write_all(bytes).await.expect("the relay reads");
+        self.io.flush().await.expect("the relay reads");
     }
 
     /// The next frame; `None` at the end of the stream.
