@@ -100,6 +100,7 @@ async fn daemon(values: Values) -> ExitStatus {
 
 async fn start(values: Values) -> Result<Service, (ExitStatus, String)> {
     let missing = |text: String| (ExitStatus::Unavailable, text);
+    let files = shared::Files::open(&values).map_err(|why| (why.exit_status(), why.to_string()))?;
     let folder = shared::state_dir(&values, false, &Process)
         .ok_or_else(|| missing("no state folder; set STATE_DIR".to_owned()))?;
     let lock = StateLock::acquire(&folder).map_err(|e| (e.exit_status(), e.to_string()))?;
@@ -107,7 +108,7 @@ async fn start(values: Values) -> Result<Service, (ExitStatus, String)> {
     let readiness = Readiness::starting("listeners");
     let mut registry = Registry::with_prefix("lockkeeper");
     let metrics = AccessMetrics::register(&mut registry);
-    let access = Access::new(shared::access_settings(&values, &shared::Files::default(), metrics));
+    let access = Access::new(shared::access_settings(&values, &files, metrics));
     let keeper = Keeper::new();
     let bedroom = Arc::new(Bedroom {
         gate: keeper.gate(),
@@ -130,8 +131,10 @@ async fn start(values: Values) -> Result<Service, (ExitStatus, String)> {
     let listener = bind(values.get(&shared::API_LISTEN), "LOCKKEEPER_API_LISTEN")
         .await
         .map_err(|e| missing(e.to_string()))?;
-    let server = HttpServer::new(listener, router, shared::http_limits(&values));
+    let server =
+        HttpServer::new(listener, router, shared::http_limits(&values)).with_tls(files.tls());
     let address = server.local_addr().map_err(|e| missing(e.to_string()))?;
+    let origin = server.origin(address);
     Ok(Service::builder("sleeperd")
         .shutdown(shared::shutdown_settings(&values))
         .readiness(readiness)
@@ -142,7 +145,8 @@ async fn start(values: Values) -> Result<Service, (ExitStatus, String)> {
         })
         .http("api", server, Duration::from_secs(5))
         .drain(bedroom)
-        .when_ready(move || service::say(format_args!("ready http://{address}")))
+        .files(files)
+        .when_ready(move || service::say(format_args!("ready {origin}")))
         .build())
 }
 

@@ -131,7 +131,7 @@ pub static HEADER_LIMIT: Key<Size> = Key::new(
 pub static HEADER_TIMEOUT: Key<Duration> = Key::new(
     "HEADER_TIMEOUT",
     "10s",
-    "Time for a request head; its body has three times as much. Over it 408, so that slow senders hold no connections.",
+    "Time for a request head, and for a TLS handshake before; a body has three times as much. Over it 408, so that slow senders hold no connections.",
 )
 .range("100ms", "5m");
 
