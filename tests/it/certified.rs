@@ -8,8 +8,10 @@ use std::time::Duration;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::json;
 use testkit::certificate::{Authority, Pair};
 use testkit::daemon::{Options, StateDir};
+use tungstenite::{Message, WebSocket};
 
 /// One side of a TLS connection, blocking.
 pub type Secure = StreamOwned<ClientConnection, TcpStream>;
@@ -30,6 +32,16 @@ impl Certified {
         let this = Self { authority: Authority::new(), folder };
         this.write("ca.pem", this.authority.pem())?;
         this.show(&this.authority.pair())?;
+        Ok(this)
+    }
+
+    /// The same for one name or address alone.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn of(name: &str) -> Result<Self, String> {
+        let this = Self::new()?;
+        this.show(&this.authority.pair_for(&[name]))?;
         Ok(this)
     }
 
@@ -84,6 +96,23 @@ impl Certified {
         socket.set_read_timeout(limit).map_err(|e| failed(&e))?;
         session.complete_io(&mut socket).map_err(|e| failed(&e))?;
         Ok(StreamOwned::new(session, socket))
+    }
+
+    /// A DevTools socket at `wss://host:port/...` that has been answered once.
+    ///
+    /// # Errors
+    /// When it does not open, or no browser answers.
+    pub fn open(&self, url: &str) -> Result<WebSocket<Secure>, String> {
+        let place = url.trim_start_matches("wss://").split('/').next().unwrap_or_default();
+        let opened = tungstenite::client(url, self.connect(place)?);
+        let (mut socket, _) = opened.map_err(|e| format!("{url}: {e}"))?;
+        let ask = json!({ "id": 1, "method": "Browser.getVersion" }).to_string();
+        socket.send(Message::text(ask)).map_err(|e| e.to_string())?;
+        let answer = socket.read().map_err(|e| e.to_string())?;
+        match answer.to_text() {
+            Ok(text) if text.contains("Chrome/") => Ok(socket),
+            _ => Err(format!("{url}: the first answer is {answer:?}")),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lockkeeper_tests::{Cdp, Outcome, daemon, must};
+use lockkeeper_tests::{Cdp, Certified, Outcome, daemon, must};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -124,14 +124,21 @@ impl OtherHost {
 
     /// Opens a session from there.
     fn open(&self, url: &str, token: &str) -> Result<Cdp, String> {
-        let there = File::open(format!("/run/netns/{}", self.name)).map_err(|e| e.to_string())?;
         let bearer = format!("Bearer {token}");
+        self.there(|| {
+            let opened = Cdp::open_with(url, &[("authorization", &bearer)]);
+            opened.map_err(|refused| format!("{} {}", refused.status(), refused.text()))
+        })
+    }
+
+    /// Makes a socket there.
+    fn there<T: Send>(&self, open: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
+        let there = File::open(format!("/run/netns/{}", self.name)).map_err(|e| e.to_string())?;
         // The namespace is that of the thread which makes the socket, so the thread ends with it.
         std::thread::scope(|scope| {
             let opened = scope.spawn(|| {
                 setns(there, CloneFlags::CLONE_NEWNET).map_err(|e| e.to_string())?;
-                let opened = Cdp::open_with(url, &[("authorization", &bearer)]);
-                opened.map_err(|refused| format!("{} {}", refused.status(), refused.text()))
+                open()
             });
             opened.join().map_err(|_| "the thread panicked".to_owned())?
         })
@@ -176,9 +183,22 @@ fn a_client_whose_host_disappears_has_vanished_within_65_seconds() -> Outcome {
     let params = json!({ "expression": late, "awaitPromise": true, "returnByValue": true });
     waits.send("Runtime.evaluate", &params)?;
     idle.command("Runtime.evaluate", &json!({ "expression": "2" }))?;
+    // With TLS it is the socket below that tells.
+    let files = Certified::of(OtherHost::OURS)?;
+    let mut safe = files
+        .on(lockkeeper_tests::daemon())
+        .env("LOCKKEEPER_API_LISTEN", format!("{}:0", OtherHost::OURS))
+        .env("LOCKKEEPER_TOKEN", token)
+        .start()?;
+    safe.create(&json!({ "id": "left" }))?;
+    let safe_events = safe.events()?;
+    let url = format!("{}/sandboxes/left?token={token}", safe.ws_base());
+    let safe_idle = host.there(|| files.open(&url))?;
+
     host.disappear()?;
     let gone = Instant::now();
-    let ends = events.wait_count("cdp_disconnect", 2, Duration::from_secs(90))?;
+    let mut ends = events.wait_count("cdp_disconnect", 2, Duration::from_secs(90))?;
+    ends.extend(safe_events.wait_count("cdp_disconnect", 1, Duration::from_secs(90))?);
     let after = gone.elapsed();
     for end in &ends {
         must!(end["data"]["reason"] == "client_close", "{end}");
@@ -187,6 +207,6 @@ fn a_client_whose_host_disappears_has_vanished_within_65_seconds() -> Outcome {
     }
     must!(after > Duration::from_secs(30), "both had ended after {after:?} already");
     must!(after <= Duration::from_secs(65), "it took {after:?}");
-    drop((idle, waits));
+    drop((idle, waits, safe_idle));
     Ok(())
 }

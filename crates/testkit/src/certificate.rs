@@ -41,7 +41,15 @@ impl Authority {
     /// # Panics
     /// When the system has no random numbers.
     pub fn pair(&self) -> Pair {
-        let names = ["localhost", "*.localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        self.pair_for(&["localhost", "*.localhost", "127.0.0.1", "::1"])
+    }
+
+    /// A certificate for these names and addresses.
+    ///
+    /// # Panics
+    /// When one is neither, or the system has no random numbers.
+    pub fn pair_for(&self, names: &[&str]) -> Pair {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().expect("random numbers");
         let params = CertificateParams::new(names).expect("they are names and addresses");
         let signed = params.signed_by(&key, &self.issuer).expect("it can be signed");
