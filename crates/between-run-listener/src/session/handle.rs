@@ -101,6 +101,12 @@ impl Session {
         self.shared.last_ms.load(Ordering::Relaxed)
     }
 
+    /// When a run had finished, in milliseconds since 1970 UTC, if that was the last one when the log
+    /// was opened; long ago otherwise.
+    pub(super) fn finished_ms(&self) -> i64 {
+        self.shared.finished_ms.load(Ordering::Relaxed)
+    }
+
     /// Who tells of it.
     pub(super) fn teller(&self) -> &Teller {
         &self.shared.teller

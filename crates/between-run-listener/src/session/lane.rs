@@ -244,6 +244,11 @@ impl Lane {
         self.forget();
     }
 
+    /// Whether one has finished that nobody has asked for yet.
+    pub const fn has_finished(&self) -> bool {
+        self.finished
+    }
+
     /// Whether a run of a client or the runner has finished since this was asked last.
     pub fn take_finished(&mut self) -> bool {
         std::mem::take(&mut self.finished)

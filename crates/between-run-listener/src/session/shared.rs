@@ -56,6 +56,8 @@ pub(super) struct Shared {
     board: Mutex<Board>,
     /// When the newest record was logged, in milliseconds since 1970 UTC.
     pub(super) last_ms: AtomicI64,
+    /// When a run had finished that was the last one when the log was opened.
+    pub(super) finished_ms: AtomicI64,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +78,7 @@ impl Shared {
         resume: Option<ByteString>,
     ) -> Self {
         let board = Board { resume, ..Board::default() };
-        let last_ms = AtomicI64::new(i64::MIN);
+        let (last_ms, finished_ms) = (AtomicI64::new(i64::MIN), AtomicI64::new(i64::MIN));
         Self {
             key,
             tail,
@@ -85,6 +87,7 @@ impl Shared {
             came: Notify::new(),
             board: board.into(),
             last_ms,
+            finished_ms,
         }
     }
 

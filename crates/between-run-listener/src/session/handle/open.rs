@@ -76,11 +76,14 @@ impl Session {
             read.base(&folder, &mut lane).await?;
         }
         let next = read.records(&log, &mut lane).await?;
+        // The writer is told of runs that finish from now on.
+        lane.take_finished();
         let mut drafts = Vec::new();
         lane.replayed(now(), &mut drafts);
         let tail = Arc::new(Tail::new(log.epoch().clone(), next));
         let shared = Arc::new(Shared::new(key, tail, teller, read.resume));
         shared.last_ms.store(read.last_ms, Ordering::Relaxed);
+        shared.finished_ms.store(read.finished_ms.unwrap_or(i64::MIN), Ordering::Relaxed);
         shared.publish(&lane, 0);
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let stop = CancellationToken::new();
@@ -111,12 +114,15 @@ struct Read {
     next: u64,
     resume: Option<ByteString>,
     last_ms: i64,
+    /// When the last run of a client or the runner finished, if that was the last thing it did.
+    finished_ms: Option<i64>,
     pile: Pile,
 }
 
 impl Read {
     fn new(meter: Meter) -> Self {
-        Self { meter, next: 0, resume: None, last_ms: 0, pile: Pile::default() }
+        let pile = Pile::default();
+        Self { meter, next: 0, resume: None, last_ms: 0, finished_ms: None, pile }
     }
 
     async fn base(&mut self, folder: &Folder, lane: &mut Lane) -> Result<(), BasesError> {
@@ -169,7 +175,13 @@ impl Read {
             self.resume = envelope.upstream_id.as_deref().map(ByteString::from);
         }
         self.meter.read(stored);
+        let before = lane.has_finished();
         lane.replay(stored, now());
+        self.finished_ms = match (before, lane.has_finished()) {
+            (false, true) => Some(envelope.ts_ms),
+            (true, true) => self.finished_ms,
+            (_, false) => None,
+        };
         let name = envelope.event_type.as_deref().unwrap_or_default();
         if envelope.kind == Kind::Event && EventType::named(name).is_terminal() {
             self.pile.close();

@@ -35,11 +35,16 @@ impl Lane {
                 if began != Began::Between && !thread.is_empty() {
                     self.thread.get_or_insert_with(|| thread.clone());
                 }
+                // What was finished before has been answered by this one.
+                self.finished &= began == Began::Between;
                 let order = Order::new(&event);
                 let owner = Owner::Nobody;
                 self.open = Some(Open { run, thread, began, owner, order, sound: now, event: now });
             }
-            EventType::RunFinished => self.over(false),
+            EventType::RunFinished => {
+                let outcome = event.field("outcome").and_then(|outcome| outcome["type"].as_str());
+                self.over(outcome != Some("interrupt"));
+            }
             EventType::RunError => {
                 let ours = envelope.origin == Origin::Gateway;
                 if let Some(open) = self.open.as_ref().filter(|_| ours) {

@@ -47,6 +47,13 @@ impl Held {
             && self.session.snapshot().open_run.is_none()
     }
 
+    /// Whether a run had finished when its log was opened, and nothing has followed from it: it was
+    /// not stopped, and not put again.
+    pub(super) fn has_unanswered_run(&self) -> bool {
+        self.session.finished_ms() > self.put_ms.load(Ordering::Relaxed)
+            && self.session.snapshot().open_run.is_none()
+    }
+
     /// Its thread, or the name that stands for it before there is one.
     pub fn thread(&self) -> String {
         let thread = self.session.snapshot().thread;

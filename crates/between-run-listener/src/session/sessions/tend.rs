@@ -17,6 +17,11 @@ impl Sessions {
     /// # Cancel safety
     /// Listeners stay as they are.
     pub async fn run(&self) {
+        // A process may have ended between the end of a run and the stop that follows from it.
+        let all: Vec<_> = self.table().values().cloned().collect();
+        for held in all.iter().filter(|held| held.has_unanswered_run()) {
+            self.run_finished(held).await;
+        }
         let all: Vec<_> =
             self.table().values().filter(|held| !held.is_stopped()).cloned().collect();
         let setups =
