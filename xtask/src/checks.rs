@@ -105,7 +105,7 @@ struct Model {
     in_ci: bool,
 }
 
-const MODELS: [Model; 2] = [
+const MODELS: [Model; 4] = [
     Model {
         title: "draingate",
         cfg: "draingate_loom",
@@ -117,6 +117,18 @@ const MODELS: [Model; 2] = [
         title: "the registry of listeners",
         cfg: "lockkeeper_loom",
         test: &["--package", "between-run-listener", "--lib", "registry::model"],
+        in_ci: false,
+    },
+    Model {
+        title: "facts about a browser and who waits for them",
+        cfg: "lockkeeper_loom",
+        test: &["--package", "upstream", "--lib", "publish::races"],
+        in_ci: false,
+    },
+    Model {
+        title: "events on their way to the writer",
+        cfg: "lockkeeper_loom",
+        test: &["--package", "telemetry", "--lib", "handle::races"],
         in_ci: false,
     },
 ];

@@ -87,7 +87,9 @@ fn the_writer_is_woken_for_every_event() {
             // The model fails when nobody wakes it.
             block_on(world.outlet.receive(&mut items, 8));
         }
-        publishers.map(|publisher| publisher.join().unwrap());
+        for publisher in publishers {
+            publisher.join().unwrap();
+        }
         world.settle(2, items);
     });
 }
@@ -148,7 +150,9 @@ fn publishers_at_once_never_fill_the_queue_beyond_its_bytes() {
                 intake.take(item(name + 2, 1));
             })
         });
-        publishers.map(|publisher| publisher.join().unwrap());
+        for publisher in publishers {
+            publisher.join().unwrap();
+        }
         assert!(most.load(SeqCst) <= 1, "more bytes than the queue may hold");
         world.settle(4, Vec::new());
     });
