@@ -42,9 +42,17 @@ pub(crate) fn run(mut arguments: Arguments, trials: Vec<Trial>) -> Result<Conclu
     readable(&folder).map_err(|e| e.to_string())?;
     tempfile::env::override_temp_dir(folder.path())
         .map_err(|other| format!("{other:?} is used"))?;
+    what_a_runtime_keeps()?;
     let before = Census::of(own());
     let conclusion = libtest_mimic::run(&arguments, trials);
     nothing_left(&before).map(|()| conclusion)
+}
+
+/// The first runtime of a process makes the pair of sockets that signals come through, for as long as
+/// the process lives, whenever anything in the build asks tokio for signals: it is no test's leak.
+fn what_a_runtime_keeps() -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map(drop).map_err(|e| format!("no runtime: {e}"))
 }
 
 fn nothing_left(before: &Census) -> Outcome {
