@@ -23,7 +23,7 @@ pub struct Limits {
     /// payload bytes. Beyond, it stays fragmented. Default 1 MiB. Set it to `max_client_message`
     /// for a browser that takes no fragments, at the cost of that much memory per session.
     pub join_max: u64,
-    /// Size of the buffer a direction borrows while bytes are on their way. Default 256 KiB.
+    /// Size of the buffer a direction borrows while bytes are on their way. Default 512 KiB.
     pub buffer: usize,
     /// How long the closing may take: bytes that were received are delivered, and answers to a
     /// Close are awaited, at most this long each, and both together at most one second longer.
@@ -89,7 +89,7 @@ impl Default for Limits {
             max_browser_message: 256 * 1024 * 1024,
             whole_frame_max: 16 * 1024,
             join_max: 1024 * 1024,
-            buffer: 256 * 1024,
+            buffer: 512 * 1024,
             close_grace: Duration::from_secs(2),
             write_stall_client: Duration::from_secs(45),
             write_stall_upstream: Duration::from_secs(30),

@@ -1,16 +1,82 @@
 //! Buffers that are borrowed while bytes are on their way, and a budget for all sessions together.
 
+use region::Part;
 use std::cell::RefCell;
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Buffers a thread keeps for the next borrower. More than one is in use on a thread only while
-/// sessions wait for slow peers; what comes back beyond this goes to the allocator.
+mod region;
+
+/// Buffers a thread keeps for the next borrower, besides those of its region. More than one is in use
+/// on a thread only while sessions wait for slow peers; what comes back beyond this goes to the
+/// allocator.
 const KEPT: usize = 4;
 
 thread_local! {
-    static FREE: RefCell<[Option<Box<[u8]>>; KEPT]> = const { RefCell::new([const { None }; KEPT]) };
+    static FREE: RefCell<Free> = const { RefCell::new(Free::new()) };
+}
+
+/// What a thread keeps.
+struct Free {
+    parts: Vec<Part>,
+    boxes: [Option<Box<[u8]>>; KEPT],
+    /// Made one region, or found that it cannot.
+    has_region: bool,
+}
+
+impl Free {
+    const fn new() -> Self {
+        Self { parts: Vec::new(), boxes: [const { None }; KEPT], has_region: false }
+    }
+
+    #[inline]
+    fn take(&mut self, size: usize) -> Option<Memory> {
+        if self.parts.last().is_some_and(|part| part.len() == size) {
+            return self.parts.pop().map(Memory::Part);
+        }
+        self.take_other(size)
+    }
+
+    #[inline(never)]
+    fn take_other(&mut self, size: usize) -> Option<Memory> {
+        if let Some(at) = self.parts.iter().position(|part| part.len() == size) {
+            return Some(Memory::Part(self.parts.swap_remove(at)));
+        }
+        let fits = |free: &&mut Option<Box<[u8]>>| free.as_ref().is_some_and(|b| b.len() == size);
+        if let Some(found) = self.boxes.iter_mut().find(fits).and_then(Option::take) {
+            return Some(Memory::Box(found));
+        }
+        if let Some(part) = region::unused(size) {
+            return Some(Memory::Part(part));
+        }
+        if !mem::replace(&mut self.has_region, true) {
+            self.parts = region::make(size);
+        }
+        self.parts.pop().map(Memory::Part)
+    }
+
+    #[inline]
+    fn give_back(&mut self, memory: Memory) {
+        match memory {
+            Memory::Part(part) if self.parts.len() < region::REGION / part.len() => {
+                self.parts.push(part);
+            }
+            Memory::Part(part) => region::give_back(part),
+            Memory::Box(bytes) => {
+                if let Some(place) = self.boxes.iter_mut().find(|place| place.is_none()) {
+                    *place = Some(bytes);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Free {
+    fn drop(&mut self) {
+        self.parts.drain(..).for_each(region::give_back);
+    }
 }
 
 /// A limit on what the buffers of many sessions take together. Clones share it.
@@ -48,9 +114,21 @@ impl Budget {
     }
 }
 
+/// Where the bytes of a buffer are.
+enum Memory {
+    Part(Part),
+    Box(Box<[u8]>),
+}
+
+impl Memory {
+    fn boxed(size: usize) -> Self {
+        Self::Box(vec![0; size].into_boxed_slice())
+    }
+}
+
 /// A borrowed buffer. Its content is whatever the last borrower left.
 pub(crate) struct Lease {
-    bytes: Box<[u8]>,
+    memory: Memory,
     pooled: bool,
     charged: Option<Budget>,
 }
@@ -60,35 +138,36 @@ impl Lease {
     #[inline]
     pub(crate) fn take(full: usize, least: usize, budget: Option<&Budget>) -> Self {
         if budget.is_some_and(Budget::is_used_up) {
-            let bytes = vec![0; least.min(full)].into_boxed_slice();
-            return Self { bytes, pooled: false, charged: None };
+            return Self { memory: Memory::boxed(least.min(full)), pooled: false, charged: None };
         }
         // No pool while the thread ends: a new buffer does.
-        let free = FREE.try_with(|free| {
-            let fits =
-                |free: &&mut Option<Box<[u8]>>| free.as_ref().is_some_and(|b| b.len() == full);
-            free.borrow_mut().iter_mut().find(fits)?.take()
-        });
-        let bytes = free.ok().flatten().unwrap_or_else(|| vec![0; full].into_boxed_slice());
-        Self { bytes, pooled: true, charged: None }
+        let free = FREE.try_with(|free| free.borrow_mut().take(full)).ok().flatten();
+        let memory = free.unwrap_or_else(|| Memory::boxed(full));
+        Self { memory, pooled: true, charged: None }
     }
 
     /// Counts against the budget from now on, until the buffer is given back.
     pub(crate) fn charge(&mut self, budget: &Budget) {
         if self.charged.is_none() {
-            budget.shared.used.fetch_add(self.bytes.len(), Ordering::Relaxed);
+            budget.shared.used.fetch_add(self.bytes().len(), Ordering::Relaxed);
             self.charged = Some(budget.clone());
         }
     }
 
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        match &self.memory {
+            Memory::Part(bytes) => bytes,
+            Memory::Box(bytes) => bytes,
+        }
     }
 
     #[inline]
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        match &mut self.memory {
+            Memory::Part(bytes) => bytes,
+            Memory::Box(bytes) => bytes,
+        }
     }
 }
 
@@ -96,25 +175,26 @@ impl Drop for Lease {
     #[inline]
     fn drop(&mut self) {
         if let Some(budget) = &self.charged {
-            budget.shared.used.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+            budget.shared.used.fetch_sub(self.bytes().len(), Ordering::Relaxed);
         }
+        let memory = mem::replace(&mut self.memory, Memory::Part(&mut []));
         if !self.pooled {
             return;
         }
-        let bytes = std::mem::take(&mut self.bytes);
-        // While the thread ends there is no pool, and the buffer goes to the allocator.
-        let _ = FREE.try_with(|free| {
-            if let Some(place) = free.borrow_mut().iter_mut().find(|place| place.is_none()) {
-                *place = Some(bytes);
-            }
-        });
+        // While the thread ends there is no pool: a box goes to the allocator.
+        let mut memory = Some(memory);
+        let kept =
+            FREE.try_with(|free| memory.take().map(|memory| free.borrow_mut().give_back(memory)));
+        if let (Err(_), Some(Memory::Part(part))) = (kept, memory) {
+            region::give_back(part);
+        }
     }
 }
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Never the content.
-        f.debug_struct("Lease").field("len", &self.bytes.len()).finish_non_exhaustive()
+        f.debug_struct("Lease").field("len", &self.bytes().len()).finish_non_exhaustive()
     }
 }
 

@@ -88,11 +88,15 @@ pub(crate) async fn round(
     )
 }
 
-/// Opens sessions that carry one message each and stay; what they hold, as JSON.
+/// Opens sessions that carry one message each and stay; what each but the first holds, as JSON. With
+/// the first come the buffers that a proxy keeps for all.
 pub(crate) async fn idle(peer: &Peer, size: usize, sessions: usize) -> String {
-    let before = peer.memory();
     let mut open = Vec::new();
-    for _ in 0..sessions {
+    let mut before = 0;
+    for number in 0..=sessions {
+        if number == 1 {
+            before = peer.memory();
+        }
         let mut client = Client::connect(peer, size).await;
         client.once().await;
         client.buf = Vec::new();

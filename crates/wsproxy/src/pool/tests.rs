@@ -1,9 +1,10 @@
 //! Facts of the buffers.
 
-use super::{Budget, FREE, KEPT, Lease};
+use super::{Budget, FREE, KEPT, Lease, region};
+use std::thread;
 
 fn free() -> usize {
-    FREE.with(|free| free.borrow().iter().flatten().count())
+    FREE.with(|free| free.borrow().boxes.iter().flatten().count())
 }
 
 #[test]
@@ -49,4 +50,56 @@ fn a_used_up_budget_yields_small_buffers_that_are_not_kept() {
     assert_eq!(Lease::take(8192, 4096, Some(&budget)).bytes().len(), 8192);
     drop(second);
     assert_eq!(budget.used(), 0);
+}
+
+/// Parts that this thread keeps.
+fn parts() -> usize {
+    FREE.with(|free| free.borrow().parts.len())
+}
+
+fn address(lease: &Lease) -> usize {
+    lease.bytes().as_ptr().addr()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn long_buffers_lie_in_one_aligned_region_and_then_in_memory_of_their_own() {
+    // A size that no other test uses: what ended threads leave is shared.
+    let size = 160 * 1024;
+    let room = region::REGION / size;
+    let leases: Vec<_> = (0..room + 2).map(|_| Lease::take(size, 4096, None)).collect();
+    let pages: Vec<_> = leases.iter().map(|lease| address(lease) / region::REGION).collect();
+    assert!(pages[..room].iter().all(|page| *page == pages[0]), "{pages:?}");
+    assert!(pages[room..].iter().all(|page| *page != pages[0]), "{pages:?}");
+    assert!(leases.iter().all(|lease| lease.bytes().len() == size));
+    drop(leases);
+    assert_eq!((parts(), free()), (room, 2));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_an_ended_thread_kept_serves_the_next_one() {
+    let size = 192 * 1024;
+    let first = || thread::spawn(move || address(&Lease::take(size, 4096, None))).join();
+    let (one, two) = (first().expect("no panic"), first().expect("no panic"));
+    assert_eq!(one / region::REGION, two / region::REGION, "{one:x} and {two:x}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_thread_keeps_no_more_parts_than_a_region_has() {
+    let size = 224 * 1024;
+    let room = region::REGION / size;
+    let lent = thread::spawn(move || (0..room).map(|_| Lease::take(size, 4096, None)).collect());
+    let lent: Vec<_> = lent.join().expect("no panic");
+    let own: Vec<_> = (0..room).map(|_| Lease::take(size, 4096, None)).collect();
+    drop((lent, own));
+    assert_eq!(parts(), room);
+    assert!(region::unused(size).is_some(), "the rest is for other threads");
+}
+
+#[test]
+fn sizes_that_gain_nothing_have_no_region() {
+    assert!(region::make(64 * 1024).is_empty());
+    assert!(region::make(region::REGION).is_empty());
 }
