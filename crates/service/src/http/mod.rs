@@ -38,6 +38,9 @@ pub struct HttpLimits {
     pub body_timeout: Duration,
     /// How long a connection may wait for its next request.
     pub idle_timeout: Duration,
+    /// How long a client may take nothing of what is on its way to it; then its connection ends. On
+    /// Linux only. Of an HTTP/2 connection it is the connection that has to be read, not each stream.
+    pub stall_timeout: Duration,
     /// Size of a request head in bytes. Over it: 431.
     pub header_bytes: usize,
     /// Number of header fields. Over it: 431.
@@ -57,6 +60,7 @@ impl Default for HttpLimits {
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
+            stall_timeout: Duration::from_secs(60),
             header_bytes: 32 * 1024,
             headers: 100,
             body_bytes: 1024 * 1024,

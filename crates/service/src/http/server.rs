@@ -126,6 +126,7 @@ impl HttpServer {
                         troubled = false;
                         // Small answers must not wait for the client's acknowledgement.
                         let _ = stream.set_nodelay(true);
+                        bound_stall(&stream, limits.stall_timeout);
                         tasks.spawn(begin(
                             stream,
                             peer,
@@ -223,6 +224,19 @@ fn note(report: &mut HttpReport, done: Result<(), JoinError>) {
 /// close with unread data is a reset.
 fn refuse(stream: &TcpStream) {
     let _ = stream.try_write(TOO_MANY);
+}
+
+/// Lets the kernel end a connection whose client reads nothing. Nobody else could: a body that waits for
+/// room is not asked, and a client that is alive acknowledges that it has none.
+fn bound_stall(stream: &TcpStream, limit: Duration) {
+    #[cfg(target_os = "linux")]
+    {
+        let millis = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
+        // Refused only of a connection that has ended already.
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, millis);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (stream, limit);
 }
 
 /// The connection ended before we took it; the next one is not affected.
