@@ -2,7 +2,8 @@
 // last message, and says between runs, on GET /events, what is posted to /push.
 //   say     text, state, a tool call, and the end        pretty  the same, JSON over many lines
 //   crlf    the same, lines end with CR LF               error   RUN_ERROR
-//   hang    begins and says nothing more                 tick N  N custom events
+//   hang    begins and says nothing more
+//   tick N [MS]  N custom events, MS apart (5)
 //   huge N  a line of N MiB, then the end                none    404
 //   raw     the events in forwardedProps.events, as they are
 import http from 'node:http';
@@ -10,7 +11,7 @@ import { say } from './page.mjs';
 
 const pushed = [];
 const readers = new Set();
-const seen = { runs: [], headers: [], interrupts: 0, feedback: [], paths: [] };
+const seen = { runs: [], left: 0, headers: [], interrupts: 0, feedback: [], paths: [] };
 
 const body = async (request) => {
   const parts = [];
@@ -44,9 +45,10 @@ async function run(request, answer) {
   seen.headers.push(request.headers);
   const { threadId, runId } = input;
   const last = input.messages.at(-1)?.content ?? 'say';
-  const [word, number] = String(last).split(' ');
+  const [word, number, pause] = String(last).split(' ');
   if (word === 'none') return answer.writeHead(404).end('nothing here');
   answer.writeHead(200, { 'content-type': 'text/event-stream' });
+  answer.on('close', () => { seen.left += answer.writableEnded ? 0 : 1; });
   const end = word === 'crlf' ? '\r\n' : '\n';
   const write = (event) => {
     const text = word === 'pretty' ? JSON.stringify(event, null, 2) : JSON.stringify(event);
@@ -63,9 +65,9 @@ async function run(request, answer) {
     return;
   } else if (word === 'tick') {
     write(started);
-    for (let at = 0; at < Number(number); at += 1) {
+    for (let at = 0; at < Number(number) && !answer.destroyed; at += 1) {
       write({ type: 'CUSTOM', name: 'tick', value: at });
-      await wait(5);
+      await wait(Number(pause ?? 5));
     }
     write(finished);
   } else if (word === 'huge') {

@@ -31,7 +31,7 @@ pub(super) async fn status(
         };
         json!({ "runId": run, "began": began })
     });
-    let counts = &snapshot.counts;
+    let (counts, stall) = (&snapshot.counts, session.stall());
     let base = session
         .base()
         .map(|base| json!({ "from": base.from, "covers": base.covers, "bytes": base.bytes }));
@@ -49,7 +49,8 @@ pub(super) async fn status(
             "tail": session.tail().head().borrow().last,
             "base": base,
             "bytes": log.bytes,
-            "log_stalled": session.stalled_since().is_some(),
+            "log_stalled": stall.is_some(),
+            "log_error": stall.map(|stall| stall.why.to_string()),
         },
         "lane": { "open_run": open_run, "held": snapshot.held },
         "subscribers": session.tail().subscribers(),

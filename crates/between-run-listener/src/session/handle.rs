@@ -16,7 +16,7 @@ use super::bases::{Bases, Seal};
 use super::cursor::Cursor;
 use super::lane::{Failure, Posted, Refused, Rules, Source};
 use super::observe::Teller;
-use super::shared::{Mail, Shared, Snapshot};
+use super::shared::{Mail, Shared, Snapshot, Stall};
 use super::tail::Tail;
 use super::view::{View, Which};
 use super::writer::Command;
@@ -81,9 +81,9 @@ impl Session {
         self.shared.listener()
     }
 
-    /// Since when its log takes nothing.
-    pub fn stalled_since(&self) -> Option<Instant> {
-        self.shared.stalled_since()
+    /// Since when its log takes nothing, and why.
+    pub fn stall(&self) -> Option<Stall> {
+        self.shared.stall()
     }
 
     /// Whether a run has finished since this was asked last.
@@ -277,8 +277,9 @@ impl Session {
                 }
                 answer = &mut answer, if handed => return answer.map_err(|_| FeedError::Closed),
                 () = tokio::time::sleep(LOOK) => {
-                    let since = self.stalled_since();
-                    if since.is_some_and(|at| now().saturating_duration_since(at) >= STALLED) {
+                    let stall = self.stall();
+                    let long = |since| now().saturating_duration_since(since) >= STALLED;
+                    if stall.is_some_and(|stall| long(stall.since)) {
                         return Err(FeedError::Stalled);
                     }
                 }

@@ -25,4 +25,4 @@ pub use bases::{BasesError, Seal};
 pub use handle::{Closed, Session, Setup, Start};
 pub use observe::{Observe, OnStop};
 pub use sessions::{Held, Options, Put, Sessions, SessionsError};
-pub use shared::Snapshot;
+pub use shared::{Snapshot, Stall};

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::Session;
 use super::lane::Failure;
+use crate::FeedError;
 use crate::http::{Body, Client, Headers, Request, SendError};
 use crate::sse::{Budget, Decoder, Item, Limits};
 
@@ -92,10 +93,23 @@ impl Run {
                     items.push(item);
                 }
             }
-            if !items.is_empty() && self.session.run_items(self.number, items).await.is_err() {
-                return Failure::truncated();
+            if items.is_empty() {
+                continue;
+            }
+            match self.session.run_items(self.number, items).await {
+                Ok(()) => {}
+                Err(FeedError::Stalled) => return stalled(),
+                // Nobody reads what is said of it.
+                Err(FeedError::Closed) => return Failure::truncated(),
             }
         }
+    }
+}
+
+fn stalled() -> Failure {
+    Failure {
+        code: "LOG_STALLED".into(),
+        message: "the log took nothing for a minute, so the runner's answer was not read on".into(),
     }
 }
 

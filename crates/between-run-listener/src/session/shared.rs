@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytestring::ByteString;
+use eventlog::AppendError;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +47,15 @@ pub struct Snapshot {
     pub counts: Counts,
 }
 
+/// A log that takes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stall {
+    /// Since when.
+    pub since: Instant,
+    /// What it said last.
+    pub why: AppendError,
+}
+
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) key: SessionKey,
@@ -64,7 +74,7 @@ pub(super) struct Shared {
 struct Board {
     snapshot: Snapshot,
     resume: Option<ByteString>,
-    stalled: Option<Instant>,
+    stalled: Option<Stall>,
     listener: Option<listener::Status>,
     runs: BTreeMap<u64, CancellationToken>,
     finished: bool,
@@ -137,14 +147,20 @@ impl Shared {
         self.board().resume.clone()
     }
 
-    /// Since when the log takes nothing. The first time counts.
-    pub(super) fn stalled(&self, since: Option<Instant>) {
+    /// The log takes nothing now, for this reason. Of several moments the first counts.
+    pub(super) fn stalled(&self, now: Instant, why: AppendError) {
         let mut board = self.board();
-        board.stalled = since.map(|now| board.stalled.unwrap_or(now));
+        let since = board.stalled.as_ref().map_or(now, |stall| stall.since);
+        board.stalled = Some(Stall { since, why });
     }
 
-    pub(super) fn stalled_since(&self) -> Option<Instant> {
-        self.board().stalled
+    /// The log takes records.
+    pub(super) fn flows(&self) {
+        self.board().stalled = None;
+    }
+
+    pub(super) fn stall(&self) -> Option<Stall> {
+        self.board().stalled.clone()
     }
 
     pub(super) fn set_listener(&self, status: listener::Status) {

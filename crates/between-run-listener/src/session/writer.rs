@@ -356,12 +356,12 @@ impl Writer {
             };
             match appended {
                 Ok(appended) => {
-                    self.shared.stalled(None);
+                    self.shared.flows();
                     return Ok(appended.first);
                 }
                 Err(error) if error.retry() == Retry::Later => {
-                    self.shared.stalled(Some(now()));
                     tracing::warn!(error = %error, session.id = ?self.shared.key, "log stalled");
+                    self.shared.stalled(now(), error);
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         () = self.stop.cancelled() => return Err(Stopped),

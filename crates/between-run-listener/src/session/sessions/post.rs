@@ -111,6 +111,10 @@ impl Sessions {
         traceparent: Option<HeaderValue>,
     ) -> Result<Accepted, PostError> {
         let pass = self.pass()?;
+        // It could not begin before there is room.
+        if let Some(stall) = held.session.stall() {
+            return Err(SessionsError::from(stall.why).into());
+        }
         let RunInput { posted, body } = input;
         let (run, thread) = (posted.run.clone(), posted.thread.clone());
         let session = held.session.clone();
