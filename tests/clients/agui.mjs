@@ -1,7 +1,8 @@
 // agui.mjs MODE URL ...: unmodified AG-UI and SSE clients against a session.
 //   run URL WORD      posts a run with HttpAgent; prints messages, state and what went wrong
 //   abort URL         posts a run of 200 events and leaves at its start
-//   check FILE        replays an export through the protocol's own schema, chunks and order
+//   check FILE        replays an export, or each of a folder, through the protocol's own schema,
+//                     chunks and order
 //   apply DIR           what a client has after each export NAME.jsonl of a folder, by NAME
 //   follow URL COUNT  follows agui/events with `eventsource` until COUNT ids came; prints them all
 import fs from 'node:fs';
@@ -62,7 +63,20 @@ async function check(file) {
   } catch (error) {
     refused ??= String(error);
   }
-  say('checked', { events: events.length, schema, refused });
+  return { events: events.length, schema, refused };
+}
+
+async function checkAll(path) {
+  const folder = fs.statSync(path).isDirectory();
+  const files = folder ? fs.readdirSync(path).map((name) => `${path}/${name}`) : [path];
+  const all = { events: 0, schema: 0, refused: null };
+  for (const file of files) {
+    const one = await check(file);
+    all.events += one.events;
+    all.schema += one.schema;
+    if (one.refused) all.refused ??= folder ? `${file}: ${one.refused}` : one.refused;
+  }
+  say('checked', all);
 }
 
 // What a client has after an export. It makes up ids for thoughts that have none, so those are left
@@ -108,6 +122,6 @@ async function follow(count) {
 
 if (mode === 'run') await run(argument, false);
 else if (mode === 'abort') await run('tick 200', true);
-else if (mode === 'check') await check(url);
+else if (mode === 'check') await checkAll(url);
 else if (mode === 'apply') await apply(url);
 else await follow(Number(argument));

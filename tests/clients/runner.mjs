@@ -1,17 +1,27 @@
 // runner.mjs [PORT]: an agent runner for the tests. It answers posted runs by the words of their
-// last message, and says between runs, on GET /events, what is posted to /push.
+// last message, and says between runs, on GET /events, what is posted to /push. /events/NAME and
+// /push/NAME are a stream of their own.
 //   say     text, state, a tool call, and the end        pretty  the same, JSON over many lines
 //   crlf    the same, lines end with CR LF               error   RUN_ERROR
 //   hang    begins and says nothing more
 //   tick N [MS]  N custom events, MS apart (5)
 //   huge N  a line of N MiB, then the end                none    404
+//   cancel  begins, and ends as cancelled                torn    is cut in the middle of an event
 //   raw     the events in forwardedProps.events, as they are
 import http from 'node:http';
 import { say } from './page.mjs';
 
-const pushed = [];
-const readers = new Set();
+const streams = new Map();
 const seen = { runs: [], left: 0, headers: [], interrupts: 0, feedback: [], paths: [] };
+
+// The stream that a path such as /push/NAME is about.
+function streamOf(url) {
+  const name = url.split('/')[2] ?? '';
+  if (!streams.has(name)) streams.set(name, { pushed: [], readers: new Set() });
+  return streams.get(name);
+}
+
+const readers = () => [...streams.values()].flatMap((stream) => [...stream.readers]);
 
 const body = async (request) => {
   const parts = [];
@@ -63,6 +73,17 @@ async function run(request, answer) {
     write(started);
     write({ type: 'TEXT_MESSAGE_START', messageId: `m-${runId}`, role: 'assistant' });
     return;
+  } else if (word === 'cancel') {
+    write(started);
+    write({ type: 'STEP_STARTED', stepName: 'first' });
+    write({ type: 'STEP_FINISHED', stepName: 'first' });
+    write({ ...finished, outcome: { type: 'cancelled' } });
+  } else if (word === 'torn') {
+    write(started);
+    write({ type: 'TEXT_MESSAGE_START', messageId: `m-${runId}`, role: 'assistant' });
+    answer.write('data: {"type":"TEXT_MESSAGE_CONTENT","messageId"');
+    await wait(2);
+    return answer.destroy();
   } else if (word === 'tick') {
     write(started);
     for (let at = 0; at < Number(number) && !answer.destroyed; at += 1) {
@@ -99,12 +120,14 @@ function events(request, answer) {
   answer.writeHead(200, { 'content-type': 'text/event-stream' });
   answer.write(': hello\n\n');
   const after = Number(request.headers['last-event-id'] ?? 0);
+  const { pushed, readers } = streamOf(request.url);
   pushed.filter(({ id }) => id > after).forEach((event) => answer.write(frame(event)));
   readers.add(answer);
   answer.on('close', () => readers.delete(answer));
 }
 
 async function push(request, answer) {
+  const { pushed, readers } = streamOf(request.url);
   for (const line of (await body(request)).split('\n').filter(Boolean)) {
     const event = { id: pushed.length + 1, data: line };
     pushed.push(event);
@@ -117,13 +140,13 @@ const server = http.createServer(async (request, answer) => {
   const { method, url } = request;
   seen.paths.push(`${method} ${url}`);
   if (method === 'POST' && url === '/') return run(request, answer);
-  if (url === '/events') return events(request, answer);
-  if (url === '/push') return push(request, answer);
-  if (url === '/cut') {
-    readers.forEach((reader) => reader.destroy());
+  if (url.startsWith('/events')) return events(request, answer);
+  if (url.startsWith('/push')) return push(request, answer);
+  if (url.startsWith('/cut')) {
+    streamOf(url).readers.forEach((reader) => reader.destroy());
     return answer.end();
   }
-  if (url === '/seen') return answer.end(JSON.stringify({ ...seen, readers: readers.size }));
+  if (url === '/seen') return answer.end(JSON.stringify({ ...seen, readers: readers().length }));
   if (url === '/interrupt') {
     seen.interrupts += 1;
     return answer.end('{}');
@@ -137,7 +160,7 @@ const server = http.createServer(async (request, answer) => {
   return answer.writeHead(404).end();
 });
 
-const beat = setInterval(() => readers.forEach((reader) => reader.write(': hb\n\n')), 500);
+const beat = setInterval(() => readers().forEach((reader) => reader.write(': hb\n\n')), 500);
 beat.unref();
 server.listen(Number(process.argv[2] ?? 0), '127.0.0.1', () => {
   say('ready', { port: server.address().port });

@@ -192,29 +192,37 @@ impl Agents {
 
     /// Replays the export through the protocol's own client.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let client = node("agui.mjs", &["check", &self.export()?])?;
-        let checked = client.wait_step("checked", LIMIT)?;
-        client.finish(LIMIT)?;
-        match checked["refused"] {
-            Value::Null => Ok(()),
-            _ => Err(format!("the client refuses the log: {checked}")),
-        }
+        check(&self.export()?)
     }
 
     /// Holds the export to the validator's rules; a runner that breaks the protocol is held to fewer.
     pub(crate) fn validate(&self, hostile: bool) -> Result<(), String> {
-        let mut command = std::process::Command::new(validator());
-        command.args([&self.export()?, "--no-color", "--group"]);
-        if hostile {
-            let rules = OF_RUNNERS.iter();
-            command.args(rules.flat_map(|rule| ["--rule".to_owned(), format!("{rule}=warning")]));
-        }
-        let output = command.output().map_err(|e| format!("the validator: {e}"))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(format!("the validator refuses: {}", String::from_utf8_lossy(&output.stdout)))
+        let lowered: &[&str] = if hostile { &OF_RUNNERS } else { &[] };
+        validate(&self.export()?, lowered)
     }
+}
+
+/// Replays an export, or each of a folder, through the protocol's own client.
+pub(crate) fn check(exported: &str) -> Result<(), String> {
+    let client = node("agui.mjs", &["check", exported])?;
+    let checked = client.wait_step("checked", LIMIT)?;
+    client.finish(LIMIT)?;
+    match checked["refused"] {
+        Value::Null => Ok(()),
+        _ => Err(format!("the client refuses the log: {checked}")),
+    }
+}
+
+/// Holds an export to the validator's rules, of which these only warn.
+pub(crate) fn validate(file: &str, lowered: &[&str]) -> Result<(), String> {
+    let mut command = std::process::Command::new(validator());
+    command.args([file, "--no-color", "--group"]);
+    command.args(lowered.iter().flat_map(|rule| ["--rule".to_owned(), format!("{rule}=warning")]));
+    let output = command.output().map_err(|e| format!("the validator: {e}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("the validator refuses: {}", String::from_utf8_lossy(&output.stdout)))
 }
 
 /// Rules about what a runner says, not about its order; and those that the validator breaks itself

@@ -26,6 +26,7 @@ mod flow_events;
 mod flow_events_server;
 mod flow_folds;
 mod flow_grpc;
+mod flow_histories;
 mod flow_park;
 mod flow_pool;
 mod flow_readers;
@@ -101,6 +102,7 @@ fn main() -> ExitCode {
         ("fault_shutdown", needs_root(), fault_shutdown::AS_ROOT),
         ("fault_snapshots", needs_root(), fault_snapshots::AS_ROOT),
         ("flow_agents", agents::needs_validator(), flow_agents::VALIDATED),
+        ("flow_histories", agents::needs_validator(), flow_histories::FACTS),
         ("flow_bucket", S3Server::missing(), flow_bucket::FACTS),
         ("flow_events", needs_root(), flow_events::AS_ROOT),
         ("flow_readers", flow_readers::missing(), flow_readers::WITH_PROMETHEUS),

@@ -148,7 +148,7 @@ enum Border {
 
 fn outcome(event: &Event, origin: Origin) -> RunOutcome {
     if event.kind == EventType::RunError {
-        let ended = ["RUNNER_TRUNCATED", "RUNNER_IDLE", "GATEWAY_RESTARTED"];
+        let ended = ["RUNNER_TRUNCATED", "RUNNER_IDLE", "GATEWAY_RESTARTED", "LOG_STALLED"];
         let truncated = event.text("code").is_some_and(|code| ended.contains(&code));
         let ours = origin == Origin::Gateway;
         return if ours && truncated { RunOutcome::Truncated } else { RunOutcome::Error };
