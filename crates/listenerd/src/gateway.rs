@@ -71,7 +71,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
     let observe = Observe {
         telemetry: telemetry.clone(),
         metrics: Some(ListenerMetrics::register(&mut registry)),
-        stopped: None,
+        ..Observe::default()
     };
     let options = settings::sessions(values);
     let sessions = Sessions::open_observed(Arc::clone(&store), client, options, observe).await;

@@ -115,6 +115,7 @@ pub(crate) async fn run(values: &Values) -> Result<ExitStatus, Refused> {
         telemetry: telemetry.clone(),
         metrics: Some(ListenerMetrics::register(&mut registry)),
         stopped: Some(SandboxRunners::on_stop(orchestrator.clone())),
+        active: Some(SandboxRunners::on_activity(orchestrator.clone())),
     };
     // Runners are on this machine.
     let client = Client::new(Options::default());

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use between_run_listener::SessionKey;
 use between_run_listener::session::settings::{Checked, Settings};
-use between_run_listener::session::{OnStop, Sessions, SessionsError};
+use between_run_listener::session::{OnActivity, OnStop, Sessions, SessionsError};
 use http::request::Parts;
 use lockkeeper_api::SandboxState;
 use orchestrator::ids::SandboxId;
@@ -93,6 +93,15 @@ impl SandboxRunners {
         OnStop(Arc::new(move |key| {
             if key.project() == PROJECT {
                 orchestrator.run_finished(key.session());
+            }
+        }))
+    }
+
+    /// What sessions tell when their runners say something: the sandbox is in use.
+    pub(crate) fn on_activity(orchestrator: Orchestrator) -> OnActivity {
+        OnActivity(Arc::new(move |key| {
+            if key.project() == PROJECT {
+                orchestrator.runner_active(key.session());
             }
         }))
     }

@@ -1,5 +1,6 @@
 //! Sessions: what a runner says is guarded, logged, and then shown.
 
+mod activity;
 mod bases;
 pub mod cursor;
 pub mod event;
@@ -23,6 +24,6 @@ mod writer;
 
 pub use bases::{BasesError, Seal};
 pub use handle::{Closed, Session, Setup, Start};
-pub use observe::{Observe, OnStop};
+pub use observe::{Observe, OnActivity, OnStop};
 pub use sessions::{Held, Options, Put, Sessions, SessionsError};
 pub use shared::{Snapshot, Stall};

@@ -25,11 +25,24 @@ pub struct Observe {
     pub metrics: Option<ListenerMetrics>,
     /// Hears that a finished run has stopped a session.
     pub stopped: Option<OnStop>,
+    /// Hears that something was logged of a session: of the begin and the end of a run at once, of what
+    /// comes between them at most every 10 s, and then of the last of it too.
+    pub active: Option<OnActivity>,
 }
 
 /// Hears of a session; called from the task that looks after them all, so it returns at once.
 #[derive(Clone)]
 pub struct OnStop(pub Arc<dyn Fn(&SessionKey) + Send + Sync>);
+
+/// Hears of a session; called from the task that writes its log, so it returns at once.
+#[derive(Clone)]
+pub struct OnActivity(pub Arc<dyn Fn(&SessionKey) + Send + Sync>);
+
+impl fmt::Debug for OnActivity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnActivity")
+    }
+}
 
 impl fmt::Debug for OnStop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,7 +53,7 @@ impl fmt::Debug for OnStop {
 impl Default for Observe {
     /// Nowhere.
     fn default() -> Self {
-        Self { telemetry: Telemetry::disconnected(), metrics: None, stopped: None }
+        Self { telemetry: Telemetry::disconnected(), metrics: None, stopped: None, active: None }
     }
 }
 
@@ -48,6 +61,7 @@ impl Default for Observe {
 #[derive(Debug)]
 pub(super) struct Teller {
     pub(super) observe: Observe,
+    key: SessionKey,
     /// The session as it is named in events: project and name, with a slash between them.
     pub(super) session: Id,
     listening: Mutex<Listening>,
@@ -79,7 +93,7 @@ impl Teller {
             cause: ListenerStop::Cancelled,
         };
         let session = Id::from(format!("{}/{}", key.project(), key.session()));
-        Self { observe, session, listening: listening.into() }
+        Self { observe, key: key.clone(), session, listening: listening.into() }
     }
 
     /// The next listener listens to this host and port.
@@ -95,6 +109,13 @@ impl Teller {
     /// Somebody reads the session.
     pub(super) fn subscriber(&self) -> Option<GaugeGuard> {
         self.observe.metrics.as_ref().map(ListenerMetrics::subscriber)
+    }
+
+    /// Something was logged, and somebody is to hear of it.
+    pub(super) fn active(&self) {
+        if let Some(OnActivity(heard)) = &self.observe.active {
+            heard(&self.key);
+        }
     }
 
     /// The listener's state has changed.

@@ -113,6 +113,7 @@ impl Writer {
             self.remember().await;
             self.publish();
             let deadline = self.lane.deadline(!self.parked.0.is_empty());
+            let deadline = deadline.into_iter().chain(self.meter.deadline()).min();
             let (mut drafts, mut replies, mut resume) = (Vec::new(), Vec::new(), None);
             let mut over = false;
             tokio::select! {
@@ -135,6 +136,7 @@ impl Writer {
                 over = self.handle(command, &mut drafts, &mut replies, &mut resume);
             }
             self.read_mail(&mut drafts);
+            self.meter.passed();
             if self.folds.is_full()
                 && let Some(run) = self.lane.full(&mut drafts)
             {

@@ -81,6 +81,12 @@ impl Life {
 }
 
 impl Orchestrator {
+    /// An agent session has heard of its runner: its sandbox is in use. An unknown one has ended before.
+    pub fn runner_active(&self, id: &str) {
+        self.shared.lock().registry.touch(id, now());
+        self.shared.timer.notify_one();
+    }
+
     /// An agent session asks for the end of its sandbox, as its run has finished. An unknown one has
     /// ended before.
     pub fn run_finished(&self, id: &str) {

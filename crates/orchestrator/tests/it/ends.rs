@@ -85,6 +85,21 @@ async fn a_short_session_counts_as_use_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_runner_says_counts_as_use_too() {
+    let world = World::open().await;
+    world.node.create(request(r#"{"id": "a", "idle": "8s", "ttl": "1h"}"#)).await.unwrap();
+    for _ in 0..20 {
+        tokio::time::sleep(secs(7)).await;
+        world.node.runner_active("a");
+        world.node.runner_active("unknown");
+    }
+    tokio::time::sleep(secs(7)).await;
+    assert_eq!(world.state("a"), Some(SandboxState::Running));
+    tokio::time::sleep(secs(4)).await;
+    assert_eq!(world.stop_reason("a"), Some("idle"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crash_is_relaunched_behind_the_same_handle() {
     let world = World::open().await;
     world.create("a").await.unwrap();

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use telemetry::events::{RunEnded, RunEventLost, RunEventRejected, RunStarted};
 use telemetry::words::{RunOrigin, RunOutcome};
 
 use crate::log::{FeedName, Kind, Origin, Stored};
+use crate::session::activity::Activity;
 use crate::session::event::{Event, EventType};
 use crate::session::lane::is_ours;
 use crate::session::observe::Teller;
@@ -21,6 +22,7 @@ pub(in crate::session) struct Meter {
     teller: Arc<Teller>,
     run: Option<Open>,
     rejected: HashSet<(Option<FeedName>, Option<u64>, String)>,
+    activity: Activity,
 }
 
 /// The open run.
@@ -34,7 +36,7 @@ struct Open {
 
 impl Meter {
     pub(in crate::session) fn new(teller: Arc<Teller>) -> Self {
-        Self { teller, run: None, rejected: HashSet::new() }
+        Self { teller, run: None, rejected: HashSet::new(), activity: Activity::default() }
     }
 
     /// A record was found in the log; it has been told before.
@@ -59,7 +61,11 @@ impl Meter {
             Kind::Note | Kind::Part => return,
         }
         let session = self.teller.session.clone();
-        match self.count(stored) {
+        let border = self.count(stored);
+        if self.activity.logged(border.is_some(), now()) {
+            self.teller.active();
+        }
+        match border {
             Some(Border::Started { event, origin }) => self.teller.publish(RunStarted {
                 session,
                 run_id: event.text("runId").unwrap_or_default().into(),
@@ -85,6 +91,18 @@ impl Meter {
                 });
             }
             None => {}
+        }
+    }
+
+    /// When to tell of what was logged and not told at once.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.activity.deadline()
+    }
+
+    /// Time has passed.
+    pub(super) fn passed(&mut self) {
+        if self.activity.passed(now()) {
+            self.teller.active();
         }
     }
 
@@ -158,6 +176,10 @@ fn outcome(event: &Event, origin: Origin) -> RunOutcome {
         Some("cancelled") => RunOutcome::Cancelled,
         _ => RunOutcome::Success,
     }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 const fn kind(kind: Kind) -> &'static str {

@@ -28,7 +28,8 @@ async fn listeners_and_runs_are_told_as_events_and_counted() {
     let counted = TelemetryMetrics::register(&mut numbers, "memory");
     let (telemetry, owner) = Telemetry::start(Settings::new("n"), Arc::clone(&log), counted);
     let metrics = Some(ListenerMetrics::register(&mut numbers));
-    let bench = Bench { observe: Observe { telemetry, metrics, stopped: None }, ..Bench::new() };
+    let bench =
+        Bench { observe: Observe { telemetry, metrics, ..Observe::default() }, ..Bench::new() };
     let session = bench.open().await;
 
     let at = now();
@@ -82,4 +83,36 @@ async fn listeners_and_runs_are_told_as_events_and_counted() {
     assert_eq!((&ended["outcome"], &ended["code"]), (&json!("error"), &json!("C")));
     assert_eq!((&ended["first_offset"], &ended["last_offset"]), (&json!(1), &json!(4)));
     assert_eq!(events[7]["data"]["cause"], "refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_are_heard_of_at_once_and_the_last_of_what_comes_between_in_its_time() {
+    let (tell, mut heard) = mpsc::channel(64);
+    let active = crate::session::OnActivity(Arc::new(move |key: &SessionKey| {
+        tell.try_send((key.session().to_owned(), now())).expect("few enough");
+    }));
+    let bench =
+        Bench { observe: Observe { active: Some(active), ..Observe::default() }, ..Bench::new() };
+    let session = bench.open().await;
+    let begin = now();
+    let started = json!({ "type": "RUN_STARTED", "threadId": "t", "runId": "r" });
+    session.accept(batch([(1, started)])).await.unwrap();
+    for at in 2..=5 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        session.accept(batch([tick(at)])).await.unwrap();
+    }
+    let mut after = async || {
+        let (key, at) = heard.recv().await.unwrap();
+        assert_eq!(key, "s");
+        at.duration_since(begin).as_secs()
+    };
+    assert_eq!((after().await, after().await), (0, 10));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let ended = json!({ "type": "RUN_FINISHED", "threadId": "t", "runId": "r" });
+    session.accept(batch([(6, ended)])).await.unwrap();
+    assert_eq!(after().await, 12);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    bench.close(&session).await;
+    drop(session);
+    assert!(heard.try_recv().is_err(), "of nothing, nothing is heard");
 }
