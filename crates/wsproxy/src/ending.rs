@@ -214,6 +214,7 @@ impl<C: Endpoint, U: Endpoint> Inner<C, U> {
                 largest_message: totals.largest,
                 stall,
                 peak_buffered: lane.peak(),
+                spliced: lane.spliced(),
             }
         };
         let (up, down) = (session.up.counts(), session.down.counts());

@@ -39,6 +39,12 @@ pub trait Endpoint: AsyncRead + AsyncWrite + Unpin {
     fn since_last_ack(&self) -> Option<Duration> {
         None
     }
+
+    /// The socket, if the bytes of this stream are what is on the wire and nothing is held in
+    /// between. Long payloads between two such streams stay in the kernel.
+    fn socket(&self) -> Option<&TcpStream> {
+        None
+    }
 }
 
 impl Endpoint for TcpStream {
@@ -53,6 +59,10 @@ impl Endpoint for TcpStream {
 
     fn since_last_ack(&self) -> Option<Duration> {
         crate::tcp::since_last_ack(self)
+    }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        Some(self)
     }
 }
 

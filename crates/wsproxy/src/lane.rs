@@ -8,11 +8,18 @@ use crate::found::{Counts, Found, Scan};
 use crate::frame::Sender;
 use crate::join::Joined;
 use crate::limits::Limits;
+use crate::pipe::{self, Pipe};
 use crate::pool::{Budget, Lease};
 use crate::scan::Scanner;
 use crate::tally::{Observe, Tally, Totals};
 use bytes::{Buf as _, Bytes};
 use std::ops::Range;
+
+mod ending;
+mod unseen;
+
+/// Bytes that are read at once where a long frame may begin.
+const SHORT: usize = 16 * 1024;
 
 #[derive(Debug)]
 struct Chunk {
@@ -60,6 +67,12 @@ pub(crate) struct Lane {
     tally: Tally,
     chunk: Option<Chunk>,
     aside: Option<Box<Aside>>,
+    /// Behind the run of the chunk: bytes of the open frame that stay in the kernel.
+    pipe: Option<Box<Pipe>>,
+    /// The last frame was long, so the next one may be: less is read at once, to leave its payload
+    /// to the pipe.
+    short_read: bool,
+    spliced: u64,
     peak: usize,
     /// Nothing but what is about to be written is passed on any more.
     sealed: bool,
@@ -72,6 +85,9 @@ impl Lane {
             tally: Tally::new(sender),
             chunk: None,
             aside: None,
+            pipe: None,
+            short_read: false,
+            spliced: 0,
             peak: 0,
             sealed: false,
         }
@@ -112,7 +128,9 @@ impl Lane {
     /// Whether everything that was read is written, so that more may be read.
     #[inline]
     pub(crate) fn wants_input(&self) -> bool {
-        self.chunk.as_ref().is_none_or(|chunk| chunk.run.is_empty()) && self.joined().is_none()
+        self.chunk.as_ref().is_none_or(|chunk| chunk.run.is_empty())
+            && self.joined().is_none()
+            && self.piped() == 0
     }
 
     /// Takes input that is here already: it waited behind a joined message, or came with the
@@ -153,7 +171,9 @@ impl Lane {
         if chunk.rest.start > 0 {
             chunk.compact();
         }
-        &mut chunk.lease.bytes_mut()[chunk.rest.end..]
+        let room = &mut chunk.lease.bytes_mut()[chunk.rest.end..];
+        let most = if self.short_read { room.len().min(SHORT) } else { room.len() };
+        &mut room[..most]
     }
 
     /// Room behind bytes that are not written yet, for a last look at a peer that failed. `None` if
@@ -200,6 +220,7 @@ impl Lane {
             self.set_joined(joined, unscanned);
         }
         self.peak = self.peak.max(held);
+        self.short_read &= self.scanner.payload_left() >= pipe::LEAST;
         Found { data, rare }
     }
 
@@ -288,81 +309,6 @@ impl Lane {
     #[inline]
     pub(crate) fn at_boundary(&self) -> bool {
         self.tally.at_boundary()
-    }
-
-    // Ending.
-
-    /// The sender has said its last word: what it left unfinished is not passed on.
-    pub(crate) fn source_gone(&mut self) {
-        self.sealed = true;
-        self.scanner.drop_rest();
-        if let Some(aside) = &mut self.aside {
-            aside.prefix = Bytes::new();
-        }
-        // A joined message is whole, so the frames before it are too.
-        if self.joined().is_none()
-            && let Some(chunk) = &mut self.chunk
-        {
-            let run = &chunk.lease.bytes()[chunk.run.clone()];
-            chunk.run.end = chunk.run.start + self.tally.last_boundary(run).unwrap_or(0);
-        }
-    }
-
-    /// Passes on what was read, and the frame it ends in.
-    pub(crate) fn finish_frame(&mut self) {
-        self.scanner.finish_frame();
-    }
-
-    /// Passes on what was received, and the message it ends in.
-    pub(crate) fn finish_message(&mut self) {
-        self.scanner.finish_message(self.waiting());
-    }
-
-    /// Passes on no more than the frame that is being written.
-    pub(crate) fn cut_short(&mut self) {
-        let Some(cut) = self.tally.next_boundary(self.front()) else {
-            self.scanner.finish_frame();
-            return;
-        };
-        self.scanner.drop_rest();
-        match &mut self.chunk {
-            Some(chunk) if !chunk.run.is_empty() => {
-                chunk.run.end = chunk.run.start + cut;
-                self.forget_joined();
-            }
-            Some(_) | None if cut == 0 => self.forget_joined(),
-            Some(_) | None => {}
-        }
-    }
-
-    /// Passes on nothing more.
-    pub(crate) fn abandon(&mut self) {
-        self.sealed = true;
-        self.scanner.drop_rest();
-        self.forget_joined();
-        if let Some(chunk) = &mut self.chunk {
-            chunk.run.start = chunk.run.end;
-        }
-    }
-
-    fn forget_joined(&mut self) {
-        if let Some(aside) = &mut self.aside {
-            aside.joined = None;
-        }
-    }
-
-    /// Everything that is to be passed on has been, to the end of a frame.
-    pub(crate) fn is_settled(&self) -> bool {
-        let input = self.aside.as_ref();
-        let input = input.is_some_and(|aside| aside.unscanned || !aside.prefix.is_empty());
-        self.wants_input()
-            && self.at_boundary()
-            && (self.sealed || (self.scanner.is_done() && !input))
-    }
-
-    /// The frame that is being written can never be finished.
-    pub(crate) fn is_dead_end(&self) -> bool {
-        self.sealed && self.wants_input() && !self.at_boundary()
     }
 }
 

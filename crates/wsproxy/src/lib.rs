@@ -15,6 +15,7 @@ mod lane;
 mod limits;
 mod observe;
 mod outbox;
+mod pipe;
 mod plan;
 mod pool;
 mod quiet;

@@ -85,6 +85,9 @@ impl Drop for Free {
 /// While the budget is used up, sessions go on with buffers that hold just one frame that has to be
 /// held whole (`Limits::whole_frame_max` and a header, at least 4 KiB). So slow peers of some
 /// sessions make the others slower at most, and never wait for each other.
+///
+/// Bytes that pass inside the kernel are not in it: the pipes of all sessions together hold 64 MiB at
+/// most.
 #[derive(Debug, Clone)]
 pub struct Budget {
     shared: Arc<Shared>,

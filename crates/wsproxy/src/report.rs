@@ -125,6 +125,8 @@ pub struct DirectionReport {
     pub stall: Duration,
     /// The most bytes that were held at one time.
     pub peak_buffered: u64,
+    /// Payload bytes, of those in `bytes`, that passed inside the kernel and were never copied.
+    pub spliced: u64,
 }
 
 /// How a quiet stop ended.

@@ -11,6 +11,7 @@ use crate::rule::Rule;
 use state::{Begin, Body, Fate, Message};
 
 mod state;
+mod unseen;
 
 #[derive(Debug)]
 pub(crate) struct Scanner {

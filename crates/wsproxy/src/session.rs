@@ -36,6 +36,8 @@ pub(crate) struct Session<C, U> {
     pub(crate) started: Moment,
     pub(crate) quiet_end: Option<QuietEnd>,
     pub(crate) timer: Timer,
+    /// Both streams are sockets, so that payloads may pass inside the kernel.
+    bypasses: bool,
     stop_token: Option<StopToken>,
     stop: Option<Stop>,
     /// The last data byte; kept only if `Limits::idle` is set.
@@ -46,7 +48,9 @@ pub(crate) struct Session<C, U> {
 impl<C: Endpoint, U: Endpoint> Session<C, U> {
     pub(crate) fn new(client: C, upstream: U, limits: Arc<Limits>) -> Self {
         let now = now();
+        let bypasses = client.socket().is_some() && upstream.socket().is_some();
         Self {
+            bypasses,
             up: Lane::new(Sender::Client, &limits),
             down: Lane::new(Sender::Browser, &limits),
             client: Side::new(client, Sender::Client),
@@ -94,7 +98,13 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
         for _ in 0..ROUNDS {
             let mut moved = false;
             if read_client && self.up.wants_input() {
-                match self.client.poll_input(&mut self.up, &self.buffers, cx) {
+                let polled = match self.up.unseen_left() {
+                    Some(left) if self.bypasses && !self.observers.watch_the_client() => {
+                        self.client.poll_unseen(&mut self.up, left, &self.buffers, cx)
+                    }
+                    Some(_) | None => self.client.poll_input(&mut self.up, &self.buffers, cx),
+                };
+                match polled {
                     Poll::Pending => read_client = false,
                     Poll::Ready(input) => {
                         moved = true;
@@ -107,7 +117,13 @@ impl<C: Endpoint, U: Endpoint> Session<C, U> {
                 }
             }
             if read_browser && self.down.wants_input() {
-                match self.browser.poll_input(&mut self.down, &self.buffers, cx) {
+                let polled = match self.down.unseen_left() {
+                    Some(left) if self.bypasses && self.observers.quiet.is_none() => {
+                        self.browser.poll_unseen(&mut self.down, left, &self.buffers, cx)
+                    }
+                    Some(_) | None => self.browser.poll_input(&mut self.down, &self.buffers, cx),
+                };
+                match polled {
                     Poll::Pending => read_browser = false,
                     Poll::Ready(input) => {
                         moved = true;

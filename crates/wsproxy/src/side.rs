@@ -156,6 +156,72 @@ impl<E: Endpoint> Side<E> {
         }
     }
 
+    /// One read past the relay, of at most `left` bytes that are all payload of one frame. Only if
+    /// the lane wants input.
+    #[inline(never)]
+    pub(crate) fn poll_unseen(
+        &mut self,
+        lane: &mut Lane,
+        left: u64,
+        buffers: &Buffers,
+        cx: &mut Context<'_>,
+    ) -> Poll<Input> {
+        // What was read is written: the buffer is for others.
+        lane.park();
+        let socket = self.io.as_ref().and_then(Endpoint::socket);
+        let (Some(socket), Some(pipe)) = (socket, lane.pipe()) else {
+            return self.poll_input(lane, buffers, cx);
+        };
+        loop {
+            match socket.poll_read_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Input::Failed(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+            match pipe.fill(socket, left) {
+                Ok(0) => return Poll::Ready(Input::Eof),
+                Ok(n) => {
+                    lane.read_unseen(n);
+                    return Poll::Ready(Input::Found(Found { data: true, rare: None }));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Input::Failed(error)),
+            }
+        }
+    }
+
+    /// Writes what is in the lane's pipe.
+    #[inline(never)]
+    fn write_unseen(
+        &mut self,
+        lane: &mut Lane,
+        observer: &mut impl Observe,
+        output: &mut Output,
+        cx: &mut Context<'_>,
+    ) -> io::Result<()> {
+        let Some(socket) = self.io.as_ref().and_then(Endpoint::socket) else { return Ok(()) };
+        while let Some(pipe) = lane.full_pipe() {
+            match socket.poll_write_ready(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => {
+                    output.blocked = true;
+                    return Ok(());
+                }
+            }
+            match pipe.empty(socket) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    output.any = true;
+                    output.data = true;
+                    lane.wrote_unseen(n, observer);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// After a failed write: what the peer sent before, without waiting.
     pub(crate) fn last_look(
         &mut self,
@@ -201,6 +267,9 @@ impl<E: Endpoint> Side<E> {
                 let Some(n) = poll_write(&mut self.io, bytes, &mut output, cx)? else { break };
                 output.data = true;
                 lane.wrote(n, observer);
+            }
+            if lane.piped() > 0 && !output.blocked {
+                self.write_unseen(lane, observer, &mut output, cx)?;
             }
         }
         self.needs_flush |= output.any;

@@ -90,6 +90,17 @@ impl Tally {
         self.left == 0 && self.head_len == 0
     }
 
+    /// `n` bytes of a payload were written unseen.
+    pub(crate) fn pass(&mut self, n: u64, observer: &mut impl Observe) {
+        self.left = self.left.saturating_sub(n);
+        self.frame_offset += n;
+        self.message += n;
+        self.totals.bytes += n;
+        if self.left == 0 {
+            self.end_frame(observer);
+        }
+    }
+
     /// Follows bytes that were written.
     pub(crate) fn advance(&mut self, mut bytes: &[u8], observer: &mut impl Observe) {
         while !bytes.is_empty() {
@@ -97,14 +108,8 @@ impl Tally {
                 let n = self.left.min(bytes.len() as u64) as usize;
                 let (piece, rest) = bytes.split_at(n);
                 observer.piece(self.part(), piece);
-                self.left -= n as u64;
-                self.frame_offset += n as u64;
-                self.message += n as u64;
-                self.totals.bytes += n as u64;
+                self.pass(n as u64, observer);
                 bytes = rest;
-                if self.left == 0 {
-                    self.end_frame(observer);
-                }
             } else if let Some((header, taken)) = self.header(bytes) {
                 bytes = &bytes[taken..];
                 self.begin_frame(&header, observer);

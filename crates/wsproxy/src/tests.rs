@@ -6,6 +6,7 @@ mod control;
 mod ends;
 mod flow;
 mod rig;
+mod spliced;
 mod stalls;
 mod stops;
 mod taps;

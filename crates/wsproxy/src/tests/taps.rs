@@ -10,20 +10,20 @@ use tokio::io::DuplexStream;
 
 /// Keeps what it is offered, with `room` bytes for each message.
 #[derive(Debug, Clone)]
-struct Notes {
-    armed: Arc<AtomicBool>,
+pub(super) struct Notes {
+    pub(super) armed: Arc<AtomicBool>,
     room: usize,
     used: usize,
     taken: Arc<Mutex<Vec<TapMessage>>>,
 }
 
 impl Notes {
-    fn new(armed: bool, room: usize) -> Self {
+    pub(super) fn new(armed: bool, room: usize) -> Self {
         let armed = Arc::new(AtomicBool::new(armed));
         Self { armed, room, used: 0, taken: Arc::default() }
     }
 
-    fn taken(&self) -> Vec<TapMessage> {
+    pub(super) fn taken(&self) -> Vec<TapMessage> {
         self.taken.lock().unwrap().clone()
     }
 }

@@ -15,14 +15,14 @@ use tokio::time::Instant;
 
 type Tcp = Relay<TcpStream, TcpStream>;
 
-async fn pair() -> (TcpStream, TcpStream) {
+pub(super) async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (connected, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
     (connected.unwrap(), accepted.unwrap().0)
 }
 
-async fn rig(limits: Limits) -> (Tcp, Peer<TcpStream>, Peer<TcpStream>) {
+pub(super) async fn rig(limits: Limits) -> (Tcp, Peer<TcpStream>, Peer<TcpStream>) {
     limits.validate().unwrap();
     let ((client, client_side), (browser, browser_side)) = tokio::join!(pair(), pair());
     let relay = Relay::new(client_side, browser_side, Arc::new(limits));
@@ -156,13 +156,13 @@ async fn a_stop_ends_a_session_whose_peer_reads_nothing_within_its_bound() {
         let stalls = async {
             // More than the sockets hold, so that the relay is inside a write from some point on.
             let (mut sender, reader, frame) = match to_client {
-                true => (browser, client, Frame::browser(BINARY, vec![1; 24 << 20])),
-                false => (client, browser, Frame::client(BINARY, vec![1; 24 << 20])),
+                true => (browser, client, Frame::browser(BINARY, vec![1; 64 << 20])),
+                false => (client, browser, Frame::client(BINARY, vec![1; 64 << 20])),
             };
             let bytes = frame.bytes();
             let sending = sender.send_bytes(&bytes);
             let stuck = tokio::time::timeout(Duration::from_secs(1), sending).await;
-            assert!(stuck.is_err(), "24 MiB fit into the sockets");
+            assert!(stuck.is_err(), "64 MiB fit into the sockets");
             stopper.stop(Stop { side: StopSide::Context, mode, by: "drain" });
             (sender, reader)
         };
