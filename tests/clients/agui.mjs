@@ -111,6 +111,8 @@ async function follow(count) {
   source.addEventListener('lk.gap', ({ data }) => gaps.push(JSON.parse(data)));
   await new Promise((done) => {
     source.onmessage = ({ lastEventId }) => {
+      // What has come together is told together, also behind the last one that is wanted.
+      if (ids.length >= count) return;
       ids.push(lastEventId);
       if (ids.length === 1) say('first');
       if (ids.length >= count) done();

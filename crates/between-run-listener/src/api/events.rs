@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::RawQuery;
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use eventlog::Cursor as LogCursor;
 use futures_util::stream::unfold;
 use http::{HeaderMap, HeaderValue, header};
@@ -24,6 +24,10 @@ use crate::session::view::{View, Which};
 
 /// How long a stream says nothing: shorter than the idle times of common proxies.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Of events that are there at the same time, so many bytes go into one piece of the body: each piece
+/// has a price of its own, several times that of the bytes of a small event.
+const PIECE: usize = 16 * 1024;
 
 /// The first words of each stream, and the last one before a drain ends it: when to come again.
 const RETRY: Bytes = Bytes::from_static(b"retry: 1000\n\n");
@@ -109,12 +113,31 @@ impl Stream {
         }
     }
 
+    /// What is ready, one event as it is, of several small ones as many as fit into a piece.
+    fn piece(&mut self) -> Option<Bytes> {
+        let (mut frames, mut bytes) = (0, 0);
+        for frame in &self.ready {
+            bytes += frame.len();
+            if frames > 0 && bytes > PIECE {
+                bytes -= frame.len();
+                break;
+            }
+            frames += 1;
+        }
+        if frames < 2 {
+            return self.ready.pop_front();
+        }
+        let mut piece = BytesMut::with_capacity(bytes);
+        self.ready.drain(..frames).for_each(|frame| piece.extend_from_slice(&frame));
+        Some(piece.freeze())
+    }
+
     /// The next write, nothing at the end.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(frame) = self.ready.pop_front() {
+            if let Some(piece) = self.piece() {
                 self.beat = Instant::now() + HEARTBEAT;
-                return Some(frame);
+                return Some(piece);
             }
             if self.over || self.view.is_over() {
                 return None;
@@ -139,6 +162,14 @@ impl Stream {
                 step = self.cursor.next() => match step {
                     Ok(Some(step)) => {
                         self.view.show(&step, &mut shown);
+                        let mut bytes: usize = shown.iter().map(Bytes::len).sum();
+                        while bytes < PIECE
+                            && let Some(step) = self.cursor.ready()
+                        {
+                            let before = shown.len();
+                            self.view.show(&step, &mut shown);
+                            bytes += shown[before..].iter().map(Bytes::len).sum::<usize>();
+                        }
                         self.ready.extend(shown);
                     }
                     // The client comes back and goes on behind the last id.
@@ -153,7 +184,7 @@ impl Stream {
     }
 }
 
-/// An answer with a stream as its body, one piece for each event.
+/// An answer with a stream as its body.
 pub(super) fn answer(stream: Stream) -> Response {
     let frames = unfold(stream, |mut stream| async move {
         let frame = stream.next().await?;

@@ -110,6 +110,11 @@ impl Cursor {
         }
     }
 
+    /// The next record or gap, if it has been read already.
+    pub fn ready(&mut self) -> Option<Step> {
+        self.ready.pop_front()
+    }
+
     async fn read(&mut self, last: u64) -> Result<(), ReadError> {
         let page = self.log.read_from(self.next, PAGE).await?;
         let first = page.records.first().map_or(page.next, |record| record.offset);

@@ -10,6 +10,9 @@ use crate::log::{Envelope, Kind, Origin, Stored};
 
 /// Most records in memory. A subscriber that is further behind reads from the log.
 const RECORDS: usize = 256;
+/// The same while somebody follows: twice what one append may have, so that whoever is not late finds all
+/// of it here. From the log each of them would read and decode it for itself.
+const FOLLOWED: usize = 1_024;
 
 /// Most bytes of them.
 const BYTES: usize = 1 << 20;
@@ -124,7 +127,8 @@ impl Tail {
             let entry = Entry::new(&self.epoch, stored);
             ring.push(entry.stored.data.len() + entry.frame.len(), Arc::new(entry));
         }
-        ring.shrink(RECORDS, BYTES);
+        let followed = self.head.receiver_count() > 0;
+        ring.shrink(if followed { FOLLOWED } else { RECORDS }, BYTES);
         drop(ring);
         self.head.send_modify(|head| head.last = last);
     }

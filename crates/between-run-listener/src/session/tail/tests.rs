@@ -25,3 +25,25 @@ fn what_is_shown_is_there_until_it_is_old() {
     assert_eq!(tail.from(145).unwrap().len(), 256);
     assert_eq!(*tail.head().borrow(), Head { last: 400, closed: false });
 }
+
+#[test]
+fn more_is_kept_in_memory_while_somebody_follows_and_no_more_bytes() {
+    let tail = Tail::new("abcdefgh".parse().unwrap(), 1);
+    let stored = |offset, bytes: usize| Stored {
+        offset,
+        envelope: Envelope::new(Kind::Event, Origin::Runner),
+        data: vec![b'x'; bytes].into(),
+    };
+    let small = |offset| stored(offset, 2);
+    let follower = tail.head();
+    tail.show((1..=2_000).map(small), 2_000);
+    assert_eq!(tail.from(977).unwrap().len(), 1_024);
+    assert!(tail.from(976).is_none());
+    tail.show((2_001..=2_100).map(|offset| stored(offset, 32 << 10)), 2_100);
+    // Each counts as its data and as what is sent of it.
+    assert!(tail.from(2_086).is_some() && tail.from(2_084).is_none());
+    drop(follower);
+    tail.show((2_101..=4_000).map(small), 4_000);
+    assert_eq!(tail.from(3_745).unwrap().len(), 256);
+    assert!(tail.from(3_744).is_none());
+}
