@@ -1,21 +1,62 @@
-//! `bench sessions`: listeners by the thousand, what each holds and how soon they end.
+//! `bench sessions`: listeners by the thousand, what each holds and how soon they end; and what a
+//! gateway carries from runners to subscribers.
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::Bench;
 use super::figure::{Figure, Goal};
 use super::run::Run;
+use crate::build;
 
 /// This bench.
 pub(super) const BENCH: Bench = Bench {
     name: "sessions",
-    about: "quiet listeners of agent runners: memory for each, and the time to end them",
+    about: "quiet listeners: memory for each, time to end them; events from runners to subscribers",
     take,
 };
 
 fn take(run: &Run) -> Result<Vec<Figure>> {
-    listeners(run)
+    let mut figures = listeners(run)?;
+    figures.extend(streams(run)?);
+    Ok(figures)
+}
+
+/// One line of the bench of streams.
+#[derive(Deserialize)]
+struct Line {
+    case: String,
+    metric: String,
+    unit: String,
+    value: f64,
+}
+
+/// The gateway is a process of its own; runners and subscribers are in another one.
+fn streams(run: &Run) -> Result<Vec<Figure>> {
+    let gateway = build::release(&["listenerd"])?.remove(0);
+    let gateway = gateway.to_str().context("the path of the gateway is no text")?;
+    let [events, seconds] = run.pick(["500000", "20"], ["50000", "2"]);
+    let said = run.sample(|| {
+        run.cargo_bench("between-run-listener", "streams", &[gateway, events, seconds])
+    })?;
+    let figure = |line: &str| {
+        let line: Line =
+            serde_json::from_str(line).with_context(|| format!("the bench said {line:?}"))?;
+        let goal = match &*line.metric {
+            "logged and read by all" => Some(Goal::AtLeast(50_000.0)),
+            "from runner to subscriber, p99" => Some(Goal::AtMost(10.0)),
+            _ => None,
+        };
+        // The few names of a run live as long as it does.
+        let (metric, unit) = (line.metric.leak(), line.unit.leak());
+        let figure = run.figure(line.case, metric, unit, line.value);
+        Ok(match goal {
+            Some(goal) => figure.with_goal(goal),
+            None => figure,
+        })
+    };
+    said.lines().map(figure).collect()
 }
 
 /// The runner is a process of its own; each listener gets a heartbeat every 15 s.
