@@ -70,6 +70,17 @@ fn a_browser_that_keeps_crashing_is_given_up() -> Outcome {
     for generation in 1..=5 {
         kill(browser_pid(&events, generation)?, Signal::SIGKILL).map_err(|e| e.to_string())?;
     }
+    // The first is replaced at once, the fourth waits four times as long as the second.
+    let down = |generation: u64| {
+        let limit = Duration::from_secs(20);
+        events.wait_for("browser_restarted", limit, |e| {
+            e["type"] == "browser_restarted" && e["data"]["generation"] == generation
+        })
+    };
+    let down_ms = |generation| down(generation).map(|e| e["data"]["down_ms"].as_f64());
+    let (third, fifth) = (down_ms(3)?, down_ms(5)?);
+    must!(third >= Some(100.0), "the second crash was followed after {third:?} ms");
+    must!(fifth >= Some(400.0), "the fourth crash was followed after {fifth:?} ms");
     let limit = Duration::from_secs(20);
     let stopped = events.wait_for("stopped", limit, |e| e["type"] == "sandbox_stopped")?;
     must!(stopped["data"]["stop_reason"] == "browser_gave_up", "{stopped}");

@@ -10,6 +10,7 @@ mod fault_browser;
 mod fault_client;
 mod fault_daemon;
 mod fault_gateway;
+mod fault_limits;
 mod fault_shutdown;
 mod fault_snapshots;
 mod flow_access;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         ("fault_client", fault_client::FACTS),
         ("fault_daemon", fault_daemon::FACTS),
         ("fault_gateway", fault_gateway::FACTS),
+        ("fault_limits", fault_limits::FACTS),
         ("fault_shutdown", fault_shutdown::FACTS),
         ("fault_snapshots", fault_snapshots::FACTS),
         ("flow_access", flow_access::FACTS),
@@ -99,6 +101,7 @@ fn main() -> ExitCode {
     let conditional: [(&str, Option<&str>, &[Fact]); _] = [
         ("fault_client", needs_root().or_else(needs_ip), fault_client::AS_ROOT),
         ("fault_gateway", needs_root(), fault_gateway::AS_ROOT),
+        ("fault_limits", needs_root(), fault_limits::AS_ROOT),
         ("fault_shutdown", needs_root(), fault_shutdown::AS_ROOT),
         ("fault_snapshots", needs_root(), fault_snapshots::AS_ROOT),
         ("flow_agents", agents::needs_validator(), flow_agents::VALIDATED),
