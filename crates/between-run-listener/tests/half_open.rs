@@ -8,9 +8,15 @@
 mod world;
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use between_run_listener::http::{Client, Options};
 use between_run_listener::listener::{Reason, Rules, Setup};
+use between_run_listener::session::Sessions;
+use between_run_listener::session::sessions::RunInput;
+use between_run_listener::session::settings::{Checked, Settings};
+use eventlog::memory::MemoryStore;
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::sched::{CloneFlags, unshare};
 use testkit::runner::Runner;
@@ -18,7 +24,11 @@ use testkit::runner::Runner;
 use world::{Session, World, key, rules, setup};
 
 fn main() {
-    let facts: [(&str, fn()); 2] = [
+    let facts: [(&str, fn()); 3] = [
+        (
+            "a_posted_run_on_a_half_open_connection_ends_within_its_idle_time",
+            a_posted_run_on_a_half_open_connection_ends_within_its_idle_time,
+        ),
         (
             "a_half_open_connection_is_left_within_the_idle_timeout",
             a_half_open_connection_is_left_within_the_idle_timeout,
@@ -85,6 +95,49 @@ fn a_half_open_connection_is_left_within_the_idle_timeout() {
     let rules = Rules { idle: Some(Duration::from_secs(1)), ..rules() };
     let (reason, _) = left_after(rules, testkit::runner::PATIENCE);
     assert_eq!(reason, Reason::Idle);
+}
+
+fn a_posted_run_on_a_half_open_connection_ends_within_its_idle_time() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let runner = Runner::start().await;
+        let client = Client::new(Options::default());
+        let sessions = Sessions::open(Arc::new(MemoryStore::default()), client, Default::default());
+        let sessions = sessions.await.expect("an empty store");
+        let settings =
+            Settings { run_idle_timeout_ms: Some(1_000), ..Settings::at(&runner.url("")) };
+        let settings = Checked::new(settings).expect("good settings");
+        sessions.put(&key("s"), settings).await.expect("a session");
+        // What the runner says between runs is not what this is about.
+        sessions.registry().cancel(&key("s")).await;
+        let held = sessions.find(&key("s")).expect("it was made");
+        let body = r#"{"runId":"r","messages":[{"id":"1","role":"user","content":"x"}]}"#;
+        let input = RunInput::complete(&body.into(), "t").expect("a run");
+        sessions.post(&held, input, None).await.expect("it is taken");
+        let mut ask = loop {
+            let ask = runner.next().await;
+            if ask.head.starts_with("POST") {
+                break ask;
+            }
+        };
+        let started = r#"{"type":"RUN_STARTED","threadId":"t","runId":"r"}"#;
+        ask.stream(&format!("data: {started}\n\n")).await;
+        until("the run is open", || held.session.snapshot().open_run.is_some()).await;
+        loopback("down").expect("loopback goes down");
+        until("the run has ended", || held.session.snapshot().open_run.is_none()).await;
+        let error = held.session.snapshot().last_error.expect("it has failed");
+        assert_eq!(error.code.as_deref(), Some("RUNNER_IDLE"));
+        let report = sessions.shutdown(Instant::now() + testkit::runner::PATIENCE).await;
+        assert_eq!(report.late, 0);
+    });
+}
+
+async fn until(what: &str, wanted: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !wanted() {
+        assert!(begin.elapsed() < testkit::runner::PATIENCE, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 fn without_an_idle_timeout_the_kernel_finds_a_half_open_connection_within_a_minute() {
