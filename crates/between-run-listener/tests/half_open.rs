@@ -105,7 +105,7 @@ fn a_posted_run_on_a_half_open_connection_ends_within_its_idle_time() {
         let sessions = Sessions::open(Arc::new(MemoryStore::default()), client, Default::default());
         let sessions = sessions.await.expect("an empty store");
         let settings =
-            Settings { run_idle_timeout_ms: Some(1_000), ..Settings::at(&runner.url("")) };
+            Settings { run_idle_timeout_ms: Some(1_000), ..Settings::at(runner.url("")) };
         let settings = Checked::new(settings).expect("good settings");
         sessions.put(&key("s"), settings).await.expect("a session");
         // What the runner says between runs is not what this is about.
