@@ -18,7 +18,7 @@ pub(crate) struct Scan {
     /// The first so many bytes are to be written.
     pub(crate) run: usize,
     /// What starts here is kept: a header or frame that is not complete, or, if there is a joined
-    /// message, bytes that were not looked at yet.
+    /// message or another ping, bytes that were not looked at yet.
     pub(crate) rest: usize,
     /// There were bytes of a data frame.
     pub(crate) data: bool,
@@ -36,8 +36,10 @@ impl Scan {
 pub(crate) struct Rare {
     /// To be written after the run. The rest is scanned after that.
     pub(crate) joined: Option<Joined>,
-    /// Payload of the last ping.
+    /// Payload of a ping.
     pub(crate) ping: Option<Box<[u8]>>,
+    /// Another ping is next: it is scanned after the first had its chance of an answer.
+    pub(crate) more: bool,
     /// Nothing behind it was looked at.
     pub(crate) event: Option<Event>,
 }

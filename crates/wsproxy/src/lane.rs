@@ -214,10 +214,11 @@ impl Lane {
         chunk.rest.start = start + rest;
         let mut held = chunk.run.len() + chunk.rest.len() + self.scanner.held();
         if rare.is_some() || self.aside.is_some() {
-            let unscanned = !chunk.rest.is_empty();
+            let more = rare.as_ref().is_some_and(|rare| rare.more);
             let joined = rare.as_mut().and_then(|rare| rare.joined.take());
             held += joined.as_ref().map_or(0, |joined| joined.rest().len());
-            self.set_joined(joined, unscanned);
+            let unscanned = !chunk.rest.is_empty() && (joined.is_some() || more);
+            self.set_aside(joined, unscanned);
         }
         self.peak = self.peak.max(held);
         self.short_read &= self.scanner.payload_left() >= pipe::LEAST;
@@ -225,9 +226,9 @@ impl Lane {
     }
 
     #[cold]
-    fn set_joined(&mut self, joined: Option<Joined>, unscanned: bool) {
+    fn set_aside(&mut self, joined: Option<Joined>, unscanned: bool) {
         let aside = self.aside.get_or_insert_default();
-        aside.unscanned = joined.is_some() && unscanned;
+        aside.unscanned = unscanned;
         aside.joined = joined;
         self.tidy();
     }

@@ -168,6 +168,13 @@ impl Scanner {
                         if here < header.total() {
                             break;
                         }
+                        if header.opcode == Opcode::Ping
+                            && let Some(rare) = &mut scan.rare
+                            && rare.ping.is_some()
+                        {
+                            rare.more = true;
+                            break;
+                        }
                         let next = src + header.size + header.len as usize;
                         let payload = &mut buf[src + header.size..next];
                         let ends = self.control(&header, payload, &mut scan);

@@ -48,14 +48,13 @@ fn data_frames_stay_as_they_came_and_control_frames_are_taken_out() {
         Frame::client(PING, "first"),
         Frame::client(BINARY, [0, 159, 146, 150]),
         Frame::client(PONG, "nobody asked"),
-        Frame::client(PING, "second"),
         Frame::client(TEXT, ""),
         Frame::client(TEXT, "{malformed"),
     ];
     let mut scanner = client();
     let (out, scan) = scan(&mut scanner, &wire(&frames));
-    assert_eq!(out, wire([&frames[0], &frames[2], &frames[5], &frames[6]]));
-    assert_eq!(scan.ping.as_deref(), Some(&b"second"[..]));
+    assert_eq!(out, wire([&frames[0], &frames[2], &frames[4], &frames[5]]));
+    assert_eq!(scan.ping.as_deref(), Some(&b"first"[..]));
     assert_eq!(scanner.counts().pongs_dropped, 1);
     assert_eq!(scan.rest, wire(&frames).len());
     assert!(scan.event.is_none() && scan.data && scan.joined.is_none());
@@ -91,6 +90,19 @@ fn a_long_frame_goes_out_as_it_comes() {
         assert_eq!(scan(&mut scanner, &[*byte]).0, [*byte]);
     }
     assert!(!scanner.mid_frame());
+}
+
+#[test]
+fn a_second_ping_is_left_until_the_first_was_seen() {
+    let frames =
+        [Frame::client(PING, "first"), Frame::client(TEXT, "data"), Frame::client(PING, "second")];
+    let bytes = wire(&frames);
+    let mut scanner = client();
+    let (out, found) = scan(&mut scanner, &bytes);
+    assert_eq!((out, found.ping.as_deref()), (frames[1].bytes(), Some(&b"first"[..])));
+    assert_eq!(found.rest, bytes.len() - frames[2].bytes().len());
+    let (out, found) = scan(&mut scanner, &bytes[found.rest..]);
+    assert_eq!((out.len(), found.ping.as_deref()), (0, Some(&b"second"[..])));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::rig::{play, rig, rig_with, settle};
 use crate::limits::Limits;
-use crate::testing::{BINARY, CONTINUATION, Frame, PING, PONG, TEXT};
+use crate::testing::{BINARY, CONTINUATION, Frame, PING, PONG, TEXT, wire};
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
@@ -97,6 +97,25 @@ async fn a_pong_waits_for_the_end_of_the_frame_that_is_open() {
         drop((client, browser));
     };
     play(relay, script).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_that_come_at_once_are_each_answered_in_their_order() {
+    let (relay, mut client, mut browser) = rig(Limits::default());
+    let pings: Vec<_> = (0..40_u8).map(|i| Frame::client(PING, [i])).collect();
+    let data = Frame::client(TEXT, "in between");
+    let script = async {
+        let mut frames: Vec<_> = pings.iter().collect();
+        frames.insert(20, &data);
+        client.send_bytes(&wire(frames)).await;
+        for i in 0..40_u8 {
+            client.expect(&Frame::browser(PONG, [i])).await;
+        }
+        browser.expect(&data).await;
+        drop((client, browser));
+    };
+    let (_, report, ()) = play(relay, script).await;
+    assert_eq!((report.pings_answered, report.to_browser.messages), (40, 1));
 }
 
 #[tokio::test(start_paused = true)]
