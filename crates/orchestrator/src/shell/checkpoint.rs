@@ -259,7 +259,23 @@ impl Life {
         };
         self.become_next(next);
         self.handles.step(super::LifeStep::Start);
-        let starting = self.start(StartFor::Checkpointed(&job.id)).await;
+        let mut starting = self.start(StartFor::Checkpointed(&job.id)).await;
+        if let Starting::Failed(first) = &starting {
+            tracing::warn!(
+                { fields::SANDBOX_ID } = %self.handles.sandbox,
+                { fields::LIFECYCLE_ID } = %self.handles.lifecycle,
+                error = first,
+                "the browser after a checkpoint did not start; it is tried once more"
+            );
+            // Nothing of the first is left but the profile, which was not changed.
+            starting = match self.renew() {
+                Some(next) => {
+                    self.become_next(next);
+                    self.start(StartFor::OnceMore(&job.id, first)).await
+                }
+                None => Starting::None,
+            };
+        }
         self.settle_cut();
         Ok(starting)
     }

@@ -21,12 +21,14 @@ type StartOutcome = Result<Result<(), StartError>, Box<dyn std::any::Any + Send>
 type StartCall = Pin<Box<dyn Future<Output = StartOutcome> + Send>>;
 
 /// What a call of the driver came to.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 enum Returned {
     /// An instance.
     Started,
     /// An error, and with it the promise that nothing exists.
     Nothing,
+    /// The same, of a start that is tried once more; the error.
+    Again(String),
     /// A panic: nobody knows what exists.
     Remains,
 }
@@ -39,6 +41,8 @@ pub(super) enum Starting {
     Instance,
     /// The call was cancelled and still has not returned.
     Pending(StartCall),
+    /// Nothing, and nobody has been told why: it may be tried once more.
+    Failed(String),
 }
 
 /// What a start is for.
@@ -48,8 +52,11 @@ pub(super) enum StartFor<'a> {
     Client,
     /// A sandbox whose browser was closed for a save that has failed; why.
     Again(&'a str),
-    /// A sandbox that was saved as this snapshot and goes on.
+    /// A sandbox that was saved as this snapshot and goes on. An error of the driver is not the end
+    /// of it yet.
     Checkpointed(&'a SnapshotId),
+    /// The same once more, on the same profile; why the first browser did not start.
+    OnceMore(&'a SnapshotId, &'a str),
 }
 
 impl StartFor<'_> {
@@ -63,7 +70,9 @@ impl StartFor<'_> {
                 state,
                 State::Pausing { closed: true } | State::Checkpointing { closed: true }
             ),
-            Self::Checkpointed(_) => *state == (State::Checkpointing { closed: true }),
+            Self::Checkpointed(_) | Self::OnceMore(..) => {
+                *state == (State::Checkpointing { closed: true })
+            }
         }
     }
 
@@ -71,7 +80,7 @@ impl StartFor<'_> {
         match self {
             Self::Client => Event::Ready,
             Self::Again(detail) => Event::SaveFailedRestored { detail: detail.to_owned() },
-            Self::Checkpointed(_) => Event::Saved,
+            Self::Checkpointed(_) | Self::OnceMore(..) => Event::Saved,
         }
     }
 
@@ -89,13 +98,18 @@ impl StartFor<'_> {
                 );
                 Event::SaveFailedGone { detail }
             }
+            Self::OnceMore(id, first) => Self::Checkpointed(id).failed(if detail == first {
+                format!("{detail}, twice")
+            } else {
+                format!("{first}; and once more: {detail}")
+            }),
         }
     }
 
     fn late(self, detail: String) -> Event {
         match self {
             Self::Client => Event::StartDeadline { detail },
-            Self::Again(_) | Self::Checkpointed(_) => self.failed(detail),
+            Self::Again(_) | Self::Checkpointed(_) | Self::OnceMore(..) => self.failed(detail),
         }
     }
 }
@@ -106,17 +120,18 @@ impl Life {
         let shared = Arc::clone(&self.shared);
         let lifecycle = self.handles.lifecycle.clone();
         let inside = match why {
-            StartFor::Client | StartFor::Checkpointed(_) => match shared.factory_gate.enter_owned()
-            {
-                Ok(pass) => Some(pass),
-                Err(_) => {
-                    // Only a forced stop closes this gate before the starts are through.
-                    let detail = "the node closed its factory gate";
-                    self.apply(&Event::Force(Stop::new(StopReason::ForceStop, detail)));
-                    shared.change(|registry, now| registry.start_ended(&lifecycle, now));
-                    return Starting::None;
+            StartFor::Client | StartFor::Checkpointed(_) | StartFor::OnceMore(..) => {
+                match shared.factory_gate.enter_owned() {
+                    Ok(pass) => Some(pass),
+                    Err(_) => {
+                        // Only a forced stop closes this gate before the starts are through.
+                        let detail = "the node closed its factory gate";
+                        self.apply(&Event::Force(Stop::new(StopReason::ForceStop, detail)));
+                        shared.change(|registry, now| registry.start_ended(&lifecycle, now));
+                        return Starting::None;
+                    }
                 }
-            },
+            }
             // Part of work that was let in long ago, and that the drain waits for anyway.
             StartFor::Again(_) => None,
         };
@@ -143,7 +158,7 @@ impl Life {
         loop {
             // Not held across the change below, which writes to the same place.
             let state = progress.borrow_and_update().state.clone();
-            if !why.goes_on(&state) {
+            if !why.goes_on(&state) || matches!(returned, Some(Returned::Again(_))) {
                 break;
             }
             if returned == Some(Returned::Started) && self.browsers.is_ready() {
@@ -158,9 +173,11 @@ impl Life {
                     (Err(error), StartFor::Client) => why.failed(error),
                     // A sandbox that ran before is not ended because a disk is full; the write is
                     // tried again.
-                    (Ok(()), _) | (Err(_), StartFor::Again(_) | StartFor::Checkpointed(_)) => {
-                        why.ready()
-                    }
+                    (Ok(()), _)
+                    | (
+                        Err(_),
+                        StartFor::Again(_) | StartFor::Checkpointed(_) | StartFor::OnceMore(..),
+                    ) => why.ready(),
                 };
                 self.apply(&event);
                 continue;
@@ -181,6 +198,8 @@ impl Life {
         let starting = match returned {
             Some(Returned::Started | Returned::Remains) => Starting::Instance,
             Some(Returned::Nothing) => Starting::None,
+            // Its slot is for the next try.
+            Some(Returned::Again(detail)) => return Starting::Failed(detail),
             None => self.cancelled(call, &cancel).await,
         };
         // A slot is given back when the call has returned or is given up, never before.
@@ -217,6 +236,9 @@ impl Life {
     fn returned(&self, outcome: StartOutcome, why: StartFor<'_>) -> Returned {
         let detail = match outcome {
             Ok(Ok(())) => return Returned::Started,
+            Ok(Err(error)) if matches!(why, StartFor::Checkpointed(_)) => {
+                return Returned::Again(error.to_string());
+            }
             Ok(Err(error @ StartError::Timeout { .. })) => {
                 self.apply(&why.late(error.to_string()));
                 return Returned::Nothing;

@@ -100,7 +100,7 @@ impl Life {
         profile: Profile,
     ) -> Vec<String> {
         let mut errors = match starting {
-            Starting::None => Vec::new(),
+            Starting::None | Starting::Failed(_) => Vec::new(),
             Starting::Instance => self.stop_instance(how).await,
             Starting::Pending(call) => {
                 // The call has to be driven while the stop waits for what it holds.

@@ -173,6 +173,31 @@ async fn a_checkpoint_that_fails_at_any_step_stores_nothing_and_the_sandbox_runs
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_checkpoint_whose_next_browser_does_not_start_gets_another_one() {
+    for point in [Point::StartPrepared, Point::StartSpawned] {
+        let (world, _folder) = world().await;
+        let before = world.create("a").await.unwrap();
+        let once = AtomicBool::new(true);
+        world.driver.script(move |at| {
+            let hit = at.point == point && once.swap(false, Ordering::Relaxed);
+            if hit { Act::Fail("no".to_owned()) } else { Act::Go }
+        });
+        let starts = world.driver.counts().starts;
+        let saved = world.checkpoint("a").await.unwrap();
+        assert_eq!(world.stored().await, std::slice::from_ref(&saved.snapshot), "{point:?}");
+        assert_eq!(world.driver.counts().starts, starts + 2, "{point:?}");
+        let after = world.node.get("a").unwrap();
+        assert_eq!(after.state().word(), SandboxState::Running, "{point:?}");
+        assert_ne!(after.record().lifecycle, before.record().lifecycle);
+        let info = world.node.info();
+        assert_eq!((info.slots.used, info.capacity.used), (0, 1), "{point:?}");
+        assert_eq!(world.events_of("sandbox_checkpoint_failed").await.len(), 0, "{point:?}");
+        world.delete("a").await;
+        world.nothing_left().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sandbox_that_does_not_start_again_names_its_snapshot_which_can_be_restored() {
     let (world, _folder) = world().await;
     world.create("a").await.unwrap();
@@ -183,6 +208,7 @@ async fn a_sandbox_that_does_not_start_again_names_its_snapshot_which_can_be_res
     let error = world.checkpoint("a").await.unwrap_err();
     let CheckpointError::Gone { snapshot: Some(id), .. } = &error else { panic!("{error}") };
     assert!(error.to_string().contains(id.as_str()), "{error}");
+    assert!(error.to_string().contains("twice"), "{error}");
     world.nothing_left().await;
     assert_eq!(world.stop_reason("a"), Some("checkpoint_failed"));
     assert_eq!(world.driver.counts().profiles, 0);
