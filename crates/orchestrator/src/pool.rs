@@ -190,12 +190,12 @@ impl<H: Clone> Pool<H> {
 
     /// Tells one member to go, so that its place is free for a create: one that waits, or else one
     /// that is being started.
-    pub fn evict(&mut self) -> Option<H> {
+    pub fn evict(&mut self) -> Option<(LifecycleId, H)> {
         let idle = self.oldest(|member| matches!(member.stage, Stage::Idle { .. }));
         let victim = idle.or_else(|| self.oldest(|member| member.stage == Stage::Starting))?;
         let member = self.members.get_mut(&victim)?;
         member.stage = Stage::Ending;
-        Some(member.handle.clone())
+        Some((victim, member.handle.clone()))
     }
 
     /// Whether the place of a member will be free soon.

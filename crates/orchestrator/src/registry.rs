@@ -235,6 +235,8 @@ pub struct Registry<H> {
     parked: usize,
     /// Incarnations without a sandbox, and whether each has a start slot.
     members: HashMap<LifecycleId, bool>,
+    /// Members whose place has been given away and whose processes may still run; as above.
+    replaced: HashMap<LifecycleId, bool>,
     live: HashMap<SandboxId, LifecycleId>,
     tombs: Tombs,
     queue: VecDeque<LifecycleId>,
@@ -254,6 +256,7 @@ impl<H: Clone> Registry<H> {
             lifecycles: HashMap::new(),
             parked: 0,
             members: HashMap::new(),
+            replaced: HashMap::new(),
             live: HashMap::new(),
             queue: VecDeque::new(),
             timers: Timers::new(),
@@ -271,6 +274,12 @@ impl<H: Clone> Registry<H> {
     /// Incarnations that take a place.
     fn occupied(&self) -> usize {
         self.lifecycles.len() - self.parked + self.members.len()
+    }
+
+    /// Whether one more may be started: whoever waits in the queue has a place and no process.
+    fn room_to_start(&self) -> bool {
+        let started = self.occupied() - self.queue.len();
+        started + self.replaced.len() < self.bounds.max_sandboxes
     }
 
     fn recount(&mut self) {

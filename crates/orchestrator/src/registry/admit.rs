@@ -191,7 +191,7 @@ impl<H: Clone> Registry<H> {
             let max = self.bounds.max_sandboxes;
             return Err(AdmitRefusal::Full { max, retry: self.full_hint(now) });
         }
-        let slot = self.queue.is_empty() && self.free_slots() > 0;
+        let slot = self.queue.is_empty() && self.free_slots() > 0 && self.room_to_start();
         if !slot && (queue.is_zero() || self.queue.len() >= self.bounds.queue_len) {
             let queued = self.queue.len();
             return Err(AdmitRefusal::Busy { queued, retry: self.busy_hint() });
@@ -209,6 +209,7 @@ impl<H: Clone> Registry<H> {
     /// Gives free slots to those that wait, in the order in which they came.
     pub(super) fn grant(&mut self, now: Moment, changes: &mut Vec<Change<H>>) {
         while self.free_slots() > 0
+            && self.room_to_start()
             && let Some(next) = self.queue.front().cloned()
         {
             if let Some(occupant) = self.lifecycles.get_mut(&next) {

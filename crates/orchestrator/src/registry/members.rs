@@ -11,7 +11,7 @@ use crate::lifecycle::{Event, State};
 impl<H: Clone> Registry<H> {
     /// Reserves a place and a start slot for a member, if nobody else wants them.
     pub fn reserve_member(&mut self, lifecycle: &LifecycleId) -> bool {
-        let room = self.occupied() < self.bounds.max_sandboxes;
+        let room = self.occupied() + self.replaced.len() < self.bounds.max_sandboxes;
         if !room || !self.queue.is_empty() || self.free_slots() == 0 {
             return false;
         }
@@ -23,7 +23,8 @@ impl<H: Clone> Registry<H> {
 
     /// The start of a member has ended, well or not: its slot goes to who waits for one.
     pub fn member_started(&mut self, lifecycle: &LifecycleId, now: Moment) -> Vec<Change<H>> {
-        if let Some(slot) = self.members.get_mut(lifecycle)
+        let member = self.members.get_mut(lifecycle);
+        if let Some(slot) = member.or_else(|| self.replaced.get_mut(lifecycle))
             && std::mem::take(slot)
         {
             self.tally.slots -= 1;
@@ -35,10 +36,29 @@ impl<H: Clone> Registry<H> {
 
     /// Nothing of a member is left: its place is free.
     pub fn release_member(&mut self, lifecycle: &LifecycleId, now: Moment) -> Vec<Change<H>> {
-        let changes = self.member_started(lifecycle, now);
+        let mut changes = self.member_started(lifecycle, now);
         self.members.remove(lifecycle);
+        if self.replaced.remove(lifecycle).is_some() {
+            self.remains_ended();
+            self.grant(now, &mut changes);
+        }
         self.recount();
         changes
+    }
+
+    /// Whether every place is taken.
+    pub fn is_full(&self) -> bool {
+        self.occupied() >= self.bounds.max_sandboxes
+    }
+
+    /// The place of a member that was told to go is free at once, for somebody who is started only
+    /// when nothing of the member is left.
+    pub fn replace_member(&mut self, lifecycle: &LifecycleId) {
+        if let Some((lifecycle, slot)) = self.members.remove_entry(lifecycle) {
+            self.replaced.insert(lifecycle, slot);
+            self.note_remains();
+            self.recount();
+        }
     }
 
     /// Whether a sandbox of that id may be made.

@@ -135,11 +135,22 @@ impl Shared {
     /// The caller holds the lock.
     pub(super) fn evict_member(&self, core: &mut Core) -> bool {
         match core.pool.evict() {
-            Some(member) => {
+            Some((_, member)) => {
                 member.end();
                 true
             }
             None => core.pool.is_ending(),
+        }
+    }
+
+    /// Frees a place on a full node for a sandbox that can wait in the queue: a member is told to
+    /// go, and whoever takes its place is started when it has gone. The caller holds the lock.
+    pub(super) fn replace_member(&self, core: &mut Core) {
+        if core.registry.is_full()
+            && let Some((lifecycle, member)) = core.pool.evict()
+        {
+            member.end();
+            core.registry.replace_member(&lifecycle);
         }
     }
 }

@@ -236,6 +236,10 @@ impl Shared {
         ));
         Life::began(&next, parted);
         let waits = Waits { queue: self.config.queue_timeout, ready: self.config.create_timeout };
+        // Somebody waits for this one, and for no browser of the pool.
+        if !waits.queue.is_zero() {
+            self.replace_member(core);
+        }
         let (lifecycle, handle) = (next.lifecycle.clone(), Arc::clone(&next));
         let changes = core.registry.reenter(id, &lifecycle, handle, waits, now())?;
         let waiter = core.operations.join(&sandbox_id);

@@ -346,3 +346,28 @@ async fn a_resume_on_a_full_node_takes_the_place_of_a_browser_that_waits() {
     assert_eq!(world.state("a"), Some(SandboxState::Running));
     assert!(world.driver.counts().most_processes <= 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_connects_to_a_paused_sandbox_takes_the_place_of_a_browser_that_waits() {
+    let world = World::with(Config { max_sandboxes: 2, ..pooled(&[("default", 2)]) }).await;
+    filled(&world, 2).await;
+    world.create("a").await.unwrap();
+    world.node.pause("a", PauseOptions::default()).await.unwrap();
+    filled(&world, 2).await;
+    world.driver.script(|at| match at.point {
+        Point::StopBegin => Act::Wait(secs(1)),
+        _ => Act::Go,
+    });
+    let starts = world.driver.counts().starts;
+    let target = world.node.wake("a").unwrap();
+    assert_eq!(target.lifecycle_id, world.lifecycle("a"), "the session waits for its browser");
+    assert_eq!(world.node.info().capacity.used, 2);
+    assert_eq!(world.driver.counts().starts, starts, "nothing starts before there is room");
+    let resumed = world.node.resume("a", PauseOptions::default()).await.unwrap();
+    assert_eq!(resumed.record().lifecycle, target.lifecycle_id);
+    assert_eq!(world.driver.counts().most_processes, 2);
+    world.node.wake("a").unwrap();
+    world.delete("a").await;
+    filled(&world, 2).await;
+    assert_eq!(world.driver.counts().most_processes, 2);
+}
