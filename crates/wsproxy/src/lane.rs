@@ -69,6 +69,8 @@ pub(crate) struct Lane {
     aside: Option<Box<Aside>>,
     /// Behind the run of the chunk: bytes of the open frame that stay in the kernel.
     pipe: Option<Box<Pipe>>,
+    /// The system does not do it for this stream.
+    no_pipe: bool,
     /// The last frame was long, so the next one may be: less is read at once, to leave its payload
     /// to the pipe.
     short_read: bool,
@@ -86,6 +88,7 @@ impl Lane {
             chunk: None,
             aside: None,
             pipe: None,
+            no_pipe: false,
             short_read: false,
             spliced: 0,
             peak: 0,

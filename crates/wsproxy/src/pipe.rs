@@ -16,6 +16,7 @@ pub(crate) const LEAST: u64 = 128 * 1024;
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use nix::errno::Errno;
     use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
     use nix::unistd::pipe2;
     use std::io;
@@ -89,11 +90,17 @@ mod linux {
         ///
         /// # Errors
         ///
-        /// `WouldBlock` if the socket has nothing now, and those of the socket.
+        /// `WouldBlock` if the socket has nothing now, `Unsupported` if the system does not do this
+        /// for it (some sandboxes for containers do not), and those of the socket.
         pub(crate) fn fill(&mut self, from: &TcpStream, most: u64) -> io::Result<usize> {
             let most = usize::try_from(most).unwrap_or(usize::MAX).min(SIZE);
             let n = from.try_io(Interest::READABLE, || {
-                Ok(splice(from, None, &self.writer, None, most, flags())?)
+                splice(from, None, &self.writer, None, most, flags()).map_err(|errno| match errno {
+                    Errno::EINVAL | Errno::ENOSYS | Errno::EPERM | Errno::EOPNOTSUPP => {
+                        io::ErrorKind::Unsupported.into()
+                    }
+                    other => other.into(),
+                })
             })?;
             self.held += n;
             Ok(n)
@@ -145,3 +152,6 @@ mod none {
         }
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

@@ -185,6 +185,10 @@ impl<E: Endpoint> Side<E> {
                     return Poll::Ready(Input::Found(Found { data: true, rare: None }));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    lane.refuse_pipe();
+                    return self.poll_input(lane, buffers, cx);
+                }
                 Err(error) => return Poll::Ready(Input::Failed(error)),
             }
         }

@@ -292,3 +292,21 @@ proptest! {
         prop_assert_eq!(pipe.lane.totals().messages, messages.len() as u64);
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn where_pipes_do_not_work_a_long_payload_is_read_as_any() {
+    let limits = Limits { max_browser_message: 1 << 20, ..limits() };
+    let mut pipe = Pipe::new(Sender::Browser, Bytes::new());
+    pipe.lane = Lane::new(Sender::Browser, &limits);
+    let long = Frame::browser(BINARY, vec![7; 300_000]).bytes();
+    let (head, payload) = long.split_at(BUFFER / 2);
+    pipe.feed(head, usize::MAX);
+    assert_eq!(pipe.lane.unseen_left(), Some(payload.len() as u64));
+    assert!(pipe.lane.pipe().is_some() && pipe.lane.unseen_left().is_some());
+    pipe.lane.refuse_pipe();
+    assert_eq!(pipe.lane.unseen_left(), None);
+    pipe.feed(payload, usize::MAX);
+    assert_eq!((pipe.out.len(), pipe.lane.spliced()), (long.len(), 0));
+    assert!(pipe.lane.at_boundary() && pipe.lane.unseen_left().is_none());
+}

@@ -8,7 +8,7 @@ impl Lane {
     /// How many bytes may be read past the relay, if that is worth it.
     #[inline]
     pub(crate) fn unseen_left(&self) -> Option<u64> {
-        if self.aside.is_some() {
+        if self.aside.is_some() || self.no_pipe {
             return None;
         }
         let left = self.scanner.payload_left();
@@ -23,6 +23,14 @@ impl Lane {
             self.short_read = true;
         }
         self.pipe.as_deref_mut()
+    }
+
+    /// No more pipes: they do not work here.
+    #[cold]
+    pub(crate) fn refuse_pipe(&mut self) {
+        self.no_pipe = true;
+        self.pipe = None;
+        self.short_read = false;
     }
 
     /// `n` bytes were read into the pipe.
