@@ -5,7 +5,7 @@ use std::time::Duration;
 use lockkeeper_tests::{Outcome, daemon, must, node, rust_client};
 use nix::sys::signal::Signal;
 use serde_json::json;
-use testkit::daemon::Daemon;
+use testkit::daemon::{Client, Daemon};
 
 crate::facts! {
     playwright_drives_a_sandbox_over_http_and_ws,
@@ -17,6 +17,14 @@ crate::facts! {
 }
 
 const CLIENT: Duration = Duration::from_secs(60);
+
+/// A client by its script, or the one in Rust.
+fn client(script: &str, arguments: &[&str]) -> Result<Client, String> {
+    match script {
+        "rust" => rust_client(arguments),
+        script => node(script, arguments),
+    }
+}
 
 fn finish(mut daemon: Daemon) -> Outcome {
     daemon.remember();
@@ -93,11 +101,7 @@ fn each_client_connects_again_to_the_same_url_after_a_crash() -> Outcome {
     ];
     for (crashes, (script, arguments)) in clients.into_iter().enumerate() {
         let drive = || -> Outcome {
-            let client = match script {
-                "rust" => rust_client(arguments)?,
-                script => node(script, arguments)?,
-            };
-            let lines = client.finish(CLIENT)?;
+            let lines = client(script, arguments)?.finish(CLIENT)?;
             must!(lines.iter().any(|l| l["step"] == "screenshot"), "{arguments:?}: {lines:?}");
             Ok(())
         };
@@ -121,12 +125,17 @@ fn each_client_connects_again_to_the_same_url_after_a_crash() -> Outcome {
 fn a_message_of_twenty_mebibytes_passes() -> Outcome {
     let mut daemon = daemon().start()?;
     let sandbox = daemon.create(&json!({}))?;
-    let http = sandbox["cdp_url"].as_str().unwrap_or_default().to_owned();
+    let http = sandbox["cdp_url"].as_str().unwrap_or_default();
+    let ws = sandbox["ws_url"].as_str().unwrap_or_default();
     let events = daemon.events()?;
-    let large = ["large", http.as_str()];
-    for done in 0..2 {
-        let client = if done == 0 { node("playwright.mjs", &large) } else { rust_client(&large) };
-        let lines = client?.finish(CLIENT)?;
+    let clients: [(&str, &[&str]); 4] = [
+        ("playwright.mjs", &["large", http]),
+        ("puppeteer.mjs", &["24", "large", ws]),
+        ("puppeteer.mjs", &["25", "large", ws]),
+        ("rust", &["large", http]),
+    ];
+    for (done, (script, arguments)) in clients.into_iter().enumerate() {
+        let lines = client(script, arguments)?.finish(CLIENT)?;
         let wire = lines.iter().find_map(|l| l["wire"].as_u64()).unwrap_or(0);
         must!(wire >= 20 << 20, "only {wire} bytes went over the wire: {lines:?}");
         let ends = events.wait_count("cdp_disconnect", done + 1, Duration::from_secs(5))?;
