@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use lockkeeper_tests::{Cdp, Outcome, daemon, gateway, must};
 use serde_json::json;
+use testkit::daemon::{Daemon, StateDir};
 
 crate::facts! {
     foreign_hosts_and_origins_are_refused_on_every_route,
     an_open_bind_without_a_token_is_refused_at_start,
-    a_token_is_needed_where_one_is_set_and_is_never_logged,
-    the_gateways_token_is_needed_and_never_logged,
+    a_token_is_needed_where_one_is_set_and_is_shown_nowhere,
+    the_gateways_token_is_needed_and_shown_nowhere,
 }
 
 fn foreign_hosts_and_origins_are_refused_on_every_route() -> Outcome {
@@ -64,10 +65,16 @@ fn an_open_bind_without_a_token_is_refused_at_start() -> Outcome {
     Ok(())
 }
 
-fn a_token_is_needed_where_one_is_set_and_is_never_logged() -> Outcome {
+fn a_token_is_needed_where_one_is_set_and_is_shown_nowhere() -> Outcome {
     let token = "correct-horse-battery-staple";
-    let mut daemon =
-        daemon().env("LOCKKEEPER_TOKEN", token).env("LOCKKEEPER_LOG", "trace").start()?;
+    let state = StateDir::create().map_err(|e| e.to_string())?;
+    let file = state.path().join("events.jsonl");
+    let mut daemon = daemon()
+        .state(state)
+        .env("LOCKKEEPER_TOKEN", token)
+        .env("LOCKKEEPER_LOG", "trace")
+        .env("LOCKKEEPER_EVENTS_FILE", file.to_string_lossy())
+        .start()?;
     for header in ["", "Bearer wrong", "Basic correct-horse-battery-staple"] {
         let answer =
             daemon.call_with("GET", "/v1/sandboxes", &[("authorization", header)], None)?;
@@ -79,17 +86,28 @@ fn a_token_is_needed_where_one_is_set_and_is_never_logged() -> Outcome {
     must!(refused == Some(401), "a socket without the token was answered {refused:?}");
     let mut cdp = Cdp::open(&format!("{ws}?token={token}"))?;
     cdp.command("Browser.getVersion", &json!({}))?;
+    // With its browser, and the session that began with the token.
+    shown_nowhere(&daemon, token)?;
     let events = daemon.events()?;
     cdp.close(1000)?;
     let end = |e: &serde_json::Value| e["type"] == "cdp_disconnect";
     events.wait_for("the disconnect", Duration::from_secs(5), end)?;
     let told: String = events.all().iter().map(ToString::to_string).collect();
     must!(!told.contains(token), "the token is in an event");
-    must!(!daemon.log().contains(token), "the token is in the log");
+    let lines = std::fs::read_to_string(&file).map_err(|e| e.to_string())?;
+    must!(lines.contains("cdp_connect"), "the events are not in the file: {lines}");
+    let found = daemon.places_that_show("cdp_connect")?;
+    must!(found.iter().any(|place| place.contains("events.jsonl")), "only {found:?} is looked at");
+    shown_nowhere(&daemon, token)
+}
+
+fn shown_nowhere(daemon: &Daemon, token: &str) -> Outcome {
+    let places = daemon.places_that_show(token)?;
+    must!(places.is_empty(), "the token is in {places:?}");
     Ok(())
 }
 
-fn the_gateways_token_is_needed_and_never_logged() -> Outcome {
+fn the_gateways_token_is_needed_and_shown_nowhere() -> Outcome {
     let token = "sentinel-of-the-gateway";
     let gateway =
         gateway().env("LOCKKEEPER_TOKEN", token).env("LOCKKEEPER_LOG", "trace").start()?;
@@ -110,9 +128,5 @@ fn the_gateways_token_is_needed_and_never_logged() -> Outcome {
     // Whoever reads an event stream in a browser cannot send a header.
     let stream = format!("{session}/agui/events?token={token}");
     gateway.call_with("GET", &stream, &[("authorization", "")], None)?;
-    let log = gateway.log();
-    must!(!log.is_empty(), "nothing was logged at all");
-    let line = log.lines().find(|line| line.contains(token)).unwrap_or_default();
-    must!(line.is_empty(), "the token is in the log: {line}");
-    Ok(())
+    shown_nowhere(&gateway, token)
 }

@@ -29,6 +29,7 @@ macro_rules! facts {
 
 const WITH_A_BROWSER: &[Fact] = facts![
     serves::json_is_rewritten_and_any_path_is_the_browser,
+    serves::a_token_is_needed_and_shown_nowhere,
     serves::every_source_reaches_the_browser,
     serves::a_page_has_a_socket_of_its_own,
     serves::a_client_is_held_until_the_browser_comes,

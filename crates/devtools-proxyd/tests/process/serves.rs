@@ -18,6 +18,36 @@ pub(crate) fn beside(supervisor: &Supervisor, more: &[(&str, &str)]) -> Result<D
     more.iter().fold(options, |options, (name, value)| options.env(name, *value)).start()
 }
 
+pub(crate) fn a_token_is_needed_and_shown_nowhere() -> Outcome {
+    let supervisor = Supervisor::new().map_err(text)?;
+    let _browser = supervisor.start().map_err(text)?;
+    let token = "sentinel-of-the-sidecar";
+    let more = [("LOCKKEEPER_TOKEN", token), ("LOCKKEEPER_LOG", "trace")];
+    let sidecar = beside(&supervisor, &more)?;
+    for (path, header, status) in [
+        ("/json/version", "", 401),
+        ("/json/version", "Bearer sentinel-of-the-sidecaq", 401),
+        ("/json/version", "Bearer sentinel-of-the-sidecar", 200),
+    ] {
+        let answer = sidecar.call_with("GET", path, &[("authorization", header)], None)?;
+        must!(answer.status == status, "{header:?} was answered {}", answer.status);
+        must!(!answer.body.to_string().contains(token), "the answer shows it: {}", answer.body);
+    }
+    let base = sidecar.ws_base();
+    let refused = Cdp::open_with(&base, &[]).err().map(|refused| refused.status());
+    must!(refused == Some(401), "a socket without the token was answered {refused:?}");
+    let mut cdp = Cdp::open(&format!("{base}/?token={token}"))?;
+    cdp.command("Browser.getVersion", &json!({}))?;
+    cdp.close(1000)?;
+    let events = sidecar.events()?;
+    events.wait_count("cdp_disconnect", 1, PATIENCE)?;
+    let told: String = events.all().iter().map(ToString::to_string).collect();
+    must!(!told.contains(token), "the token is in an event");
+    let places = sidecar.places_that_show(token)?;
+    must!(places.is_empty(), "the token is in {places:?}");
+    Ok(())
+}
+
 pub(crate) fn text(error: std::io::Error) -> String {
     error.to_string()
 }

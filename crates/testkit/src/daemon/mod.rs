@@ -3,6 +3,7 @@
 mod agent;
 mod client;
 mod events;
+mod secrets;
 
 pub use client::Client;
 pub use events::Events;
