@@ -1,6 +1,7 @@
 //! Facts of the handshakes.
 
 use super::{ClientStream, HandshakeError, HandshakeRefused, accept, accept_value, connect};
+use crate::endpoint::Endpoint as _;
 use crate::handshake::into_stream;
 use crate::limits::Limits;
 use crate::relay::Relay;
@@ -231,6 +232,7 @@ async fn a_client_served_by_hyper_is_relayed_over_its_own_socket() {
         let upgraded = upgraded.recv().await.unwrap().await.unwrap();
         let (client, prefix) = into_stream(upgraded);
         assert!(matches!(client, ClientStream::Tcp(_)));
+        assert!(client.socket().is_some(), "long payloads would be copied");
         let relay = Relay::new(client, upstream, Arc::new(Limits::default()));
         let ending = relay.with_client_prefix(prefix).run().await;
         let close = ending.terminal().suggested_client_close();

@@ -87,6 +87,13 @@ impl Endpoint for ClientStream {
             Self::Other(_) => None,
         }
     }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(tcp) => Some(tcp),
+            Self::Tls(_) | Self::Other(_) => None,
+        }
+    }
 }
 
 impl AsyncRead for ClientStream {
